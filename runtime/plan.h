@@ -21,7 +21,9 @@ typedef enum {
 } StepOp;
 
 /* What a buffer holds. Only PARAM and STATE are saved; DERIVED is rebuilt by phase prepare. */
-typedef enum { BUF_INPUT, BUF_PARAM, BUF_STATE, BUF_DERIVED, BUF_CONST, BUF_TEMP, BUF_OUTPUT, BUF_ROLES } BufRole;
+typedef enum {
+  BUF_INPUT, BUF_PARAM, BUF_STATE, BUF_DERIVED, BUF_CONST, BUF_TEMP, BUF_OUTPUT, BUF_ROLES
+} BufRole;
 typedef enum { DTYPE_F32, DTYPE_U8, DTYPE_I32, DTYPE_U32, DTYPE_F64, DTYPE_BF16, DTYPE_COUNT } DType;
 
 /* The phases of a network: each is a range of steps, run in order. */
@@ -59,6 +61,7 @@ typedef struct {
   uint32_t dim[PLAN_MAX_RANK];
   uint32_t feed, out;          /* Feed of an INPUT, Out of an OUTPUT */
   uint32_t line, layer;        /* line of the .lcwnet; name of the layer it belongs to */
+  uint32_t fold, pad;          /* PARAM: text "lcw 0:784,..." of its sum-to-zero groups of lanes; 0: as is */
   uint64_t bytes, offset;      /* offset in the arena, 64-byte aligned */
 } PlanBuf;
 
@@ -88,6 +91,7 @@ typedef struct {
   uint64_t seed, epochs, batch, eval_every, save_every;
   uint32_t classes, has_labels; /* 0 classes: regression */
   uint32_t params_lo, params_hi; /* free parameters, 64-bit split */
+  uint32_t file;                /* name of the .lcwnet, for messages */
   uint32_t net, recipe, data, lower, precision, source; /* names; source: flattened .lcwnet text */
   uint32_t arguments;           /* "depth = 50, width = 256, ..." */
   uint32_t source_kind;         /* DataKind of the training data */
@@ -110,7 +114,9 @@ typedef struct {
 } Plan;
 
 #define PLAN_AT(p, T, off) ((const T *)(const void *)((const char *)(p) + (off)))
-static inline const char *plan_text(const Plan *p, uint32_t name) { return PLAN_AT(p, char, p->str) + name; }
+static inline const char *plan_text(const Plan *p, uint32_t name) {
+  return PLAN_AT(p, char, p->str) + name;
+}
 
 /* A kernel of the host target computes chunks [begin, end). arg[i]: its buffers; scratch: private
  * to the calling thread, PlanKernel.scratch bytes, 64-byte aligned. */
