@@ -332,7 +332,8 @@ static bool number_wellformed(const char *s, size_t n) {
     i += 1 + k;
   }
   if (i < n && (s[i] == 'e' || s[i] == 'E')) {
-    i += 1 + (i + 1 < n && (s[i + 1] == '-' || s[i + 1] == '+'));
+    i++;
+    if (i < n && (s[i] == '-' || s[i] == '+')) i++;
     k = digits_count(s, i, n);
     if (k == 0) return false;
     i += k;
