@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x4e41504cu /* "LPAN" */
-enum { PLAN_VERSION = 1, PLAN_MAX_RANK = 6 };
+enum { PLAN_VERSION = 1, PLAN_MAX_RANK = 6, PLAN_MAX_ARGS = 256 };
 
 typedef enum {
 #define STEP(name, args, synopsis) STEP_##name,
@@ -61,7 +61,8 @@ typedef struct {
   uint32_t dim[PLAN_MAX_RANK];
   uint32_t feed, out;          /* Feed of an INPUT, Out of an OUTPUT */
   uint32_t line, layer;        /* line of the .lcwnet; name of the layer it belongs to */
-  uint32_t fold, pad;          /* PARAM: text "lcw 0:784,..." of its sum-to-zero groups of lanes; 0: as is */
+  uint32_t fold, pad;          /* fold: text "a:b,a:b" of the sum-to-zero groups of lanes
+                                  of a PARAM in lcw form (see export.c); 0: exported as it is */
   uint64_t bytes, offset;      /* offset in the arena, 64-byte aligned */
 } PlanBuf;
 

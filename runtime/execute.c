@@ -1,0 +1,105 @@
+/* execute.c: see execute.h. A Plan that reached this file was proved by plan_check(). */
+#include "execute.h"
+#include <stdlib.h>
+#include <time.h>
+#include "plan_check.h"
+
+double clock_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Gives every output its place in one block of host memory. */
+static bool place_outputs(Executor *e, Fault *f) {
+  uint64_t bytes = 0;
+  e->at = memory_new(e->plan->nbuf, sizeof *e->at, "the outputs", f);
+  for (uint32_t i = 0; e->at && i < e->plan->nbuf; i++) {
+    const PlanBuf *b = plan_buf(e->plan, i);
+    if (b->role != BUF_OUTPUT) continue;
+    e->at[i] = bytes;
+    bytes += (b->bytes + 7) / 8 * 8;
+  }
+  e->output = e->at ? memory_new(bytes, 1, "the outputs", f) : NULL;
+  return e->output != NULL;
+}
+
+/* The scale and shift that the plan wants: one number, or one per channel. */
+static bool check_channels(const Executor *e, Fault *f) {
+  for (uint32_t i = 0; i < e->plan->nbuf; i++) {
+    const PlanBuf *b = plan_buf(e->plan, i);
+    bool decodes = b->role == BUF_INPUT && (b->feed == FEED_SCALE || b->feed == FEED_SHIFT);
+    if (decodes && buf_count(b) != 1 && buf_count(b) != e->channels)
+      return fault_set(f, LCW_INTERNAL, "the plan decodes %llu channels, the data has %u",
+                       (unsigned long long)buf_count(b), e->channels);
+  }
+  return true;
+}
+
+bool executor_open(Executor *e, const Plan *p, Device *d, const Data *data, Fault *f) {
+  *e = (Executor){.plan = p, .device = d, .scale = data->scale, .shift = data->shift,
+                  .channels = data->channels};
+  return check_channels(e, f) && place_outputs(e, f) && d->alloc(d, p->arena, f);
+}
+
+void executor_close(Executor *e) {
+  free(e->output);
+  free(e->at);
+  free(e->seconds);
+  *e = (Executor){0};
+}
+
+bool executor_measure(Executor *e, Fault *f) {
+  e->seconds = memory_new(e->plan->nstep, sizeof *e->seconds, "the timings", f);
+  return e->seconds != NULL;
+}
+
+const float *executor_output(const Executor *e, uint32_t i) {
+  return (const float *)(const void *)(e->output + e->at[i]);
+}
+
+/* Rows of the split that the batch names; what is left of the buffer becomes zero. */
+static void feed_rows(Executor *e, const PlanBuf *b, const void *from, uint64_t row, const Batch *batch) {
+  uint64_t at = b->offset;
+  for (uint32_t i = 0; i < batch->rows; i++, at += row)
+    e->device->put(e->device, at, (const char *)from + row * batch->row[i], row);
+  e->device->zero(e->device, at, b->offset + b->bytes - at);
+}
+
+static void feed(Executor *e, const PlanBuf *b, const Batch *batch) {
+  Device *d = e->device;
+  const DataSplit *s = batch->split;
+  uint32_t keys[2] = {batch->step, batch->seed};
+  switch ((Feed)b->feed) {
+  case FEED_SAMPLE: feed_rows(e, b, s->sample, s->sample_bytes, batch); break;
+  case FEED_LABEL: feed_rows(e, b, s->label, s->label_bytes, batch); break;
+  case FEED_SCALE: d->put(d, b->offset, e->scale, b->bytes); break;
+  case FEED_SHIFT: d->put(d, b->offset, e->shift, b->bytes); break;
+  case FEED_RATE: d->put(d, b->offset, &batch->rate, sizeof batch->rate); break;
+  case FEED_STEP: d->put(d, b->offset, keys, sizeof keys); break;
+  case FEED_NONE: case FEED_COUNT: break;
+  }
+}
+
+static void execute_step(Executor *e, const PlanStep *s, const Batch *batch) {
+  const Plan *p = e->plan;
+  Device *d = e->device;
+  const PlanBuf *b = plan_buf(p, s->op == STEP_LAUNCH ? 0 : s->a);
+  switch ((StepOp)s->op) {
+  case STEP_LAUNCH: d->launch(d, p, s->a, PLAN_AT(p, uint32_t, p->arg) + s->b, s->c); break;
+  case STEP_FEED: feed(e, b, batch); break;
+  case STEP_ZERO: d->zero(d, b->offset, b->bytes); break;
+  case STEP_COPY: d->copy(d, b->offset, plan_buf(p, s->b)->offset, b->bytes); break;
+  case STEP_FETCH: d->get(d, e->output + e->at[s->a], b->offset, b->bytes); break;
+  case STEP_COUNT: break;
+  }
+}
+
+void execute_phase(Executor *e, Phase phase, const Batch *batch) {
+  const PlanStep *step = PLAN_AT(e->plan, PlanStep, e->plan->step);
+  for (uint32_t i = e->plan->phase[phase]; i < e->plan->phase[phase + 1]; i++) {
+    double begin = e->seconds ? clock_seconds() : 0;
+    execute_step(e, &step[i], batch);
+    if (e->seconds) e->seconds[i] += clock_seconds() - begin;
+  }
+}
