@@ -42,6 +42,10 @@ typedef enum {
 
 typedef enum { CLASS_LEAF, CLASS_VIEW, CLASS_MAP, CLASS_REDUCE, CLASS_CONTRACT, CLASS_WINDOW } OpClass;
 typedef enum { KEEPS_NONE, KEEPS_IN, KEEPS_OUT } Keeps;
+typedef enum {                                      /* which member of Attr is live */
+  ATTR_none, ATTR_decl, ATTR_constant, ATTR_random, ATTR_gemm, ATTR_conv, ATTR_map, ATTR_reduce,
+  ATTR_perm, ATTR_slice, ATTR_pool
+} AttrKind;
 typedef enum { CONST_FILL, CONST_IOTA, CONST_LIST } ConstKind;
 typedef enum { POOL_MAX, POOL_AVERAGE } PoolKind;
 
@@ -90,13 +94,14 @@ struct Graph {
 
 typedef struct {
   const char *name;
-  uint8_t nin, cls, keeps;
+  uint8_t nin, cls, keeps, attr;                    /* OpClass, Keeps, AttrKind */
   bool (*shape)(Graph *, Node *);                   /* false: refused, graph->error says why */
   void (*grad)(Grad *, Val y, Val dy);
 } OpInfo;
 extern const OpInfo optab[OP_COUNT];
 typedef struct { const char *name, *text; uint8_t nin, flops; } ScalarInfo;
 extern const ScalarInfo scalartab[S_COUNT];
+double scalar_apply(Scalar fn, double a, double b, double c); /* its value in float64 */
 
 void graph_init(Graph *g, Arena *arena, Names *names);
 
@@ -115,8 +120,14 @@ Val graph_reduce(Graph *g, Scalar fn, Val a, uint32_t axes);
 Val graph_matmul(Graph *g, Val a, bool ta, Val b, bool tb);
 Val graph_reshape(Graph *g, Val a, Shape s);
 Val graph_transpose(Graph *g, Val a, const uint8_t *perm);
+Val graph_slice(Graph *g, Val a, int axis, int32_t begin, int32_t size);
+Val graph_embed(Graph *g, Val a, int axis, int32_t begin, int32_t size);
+Val graph_random(Graph *g, Val step, Shape s, uint64_t stream); /* step: the INPUT of FEED_STEP */
+Val graph_stop(Graph *g, Val a);
+Val graph_broadcast(Graph *g, Val a, Shape s);                   /* repeats dimensions of 1 */
 Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val dead);
-void graph_store(Graph *g, Phase phase, Val target, Val value);
+Val graph_find(const Graph *g, Op op, Name name);                /* a declared leaf, 0 if none */
+void graph_store(Graph *g, Phase phase, Val target, Val value);  /* broadcasts the value */
 void graph_output(Graph *g, Phase phase, Out out, Name name, Val value);
 
 const Node *graph_node(const Graph *g, Val v);
@@ -129,7 +140,7 @@ void shape_text(Text *t, const Names *names, const Shape *s);    /* [N=128, 256]
 void graph_live(const Graph *g, Phase phase, bool *live);
 
 /* One line a node: `%7 = matmul %5 %6 : f32[N=64, 128]   # hidden.0.linear mlp.lcwnet:12:9`. */
-void graph_print(const Graph *g, const Sources *sources, Text *out);
+void graph_print(const Graph *g, Sources *sources, Text *out);
 
 /* Every invariant above, by the tables; false and a message in `why` if one is broken. */
 bool graph_verify(const Graph *g, Text *why);
@@ -140,12 +151,13 @@ bool graph_verify(const Graph *g, Text *why);
 bool graph_gradient(Graph *g, Val loss, const Val *want, Val *adjoint, uint32_t n);
 
 /* ---- simplify.c: fold constants, share, drop what no root reaches -------------------- */
-void graph_simplify(Graph *g);
+Val *graph_simplify(Graph *g); /* the new Val of each old one, 0 if dropped */
 
 /* ---- interpret.c: the float64 reference; shares no code with lowering ---------------- */
 typedef struct Interpreter Interpreter;
 Interpreter *interpreter_new(const Graph *g, Arena *arena);
 void interpreter_set(Interpreter *t, Val leaf, const double *value);      /* INPUT, PARAM, STATE */
+void interpreter_track(Interpreter *t);                                   /* carry error bounds */
 bool interpreter_run(Interpreter *t, Phase phase);                        /* applies the STOREs */
 const double *interpreter_get(const Interpreter *t, Val v);               /* after a run, or a leaf */
 const double *interpreter_error(const Interpreter *t, Val v);             /* running error bound, f32 */

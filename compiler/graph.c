@@ -1,0 +1,263 @@
+/* graph.c: the array of nodes, its one constructor, its leaves and its roots.
+ *
+ * In: operations with operands and attributes. Out: values. graph_add() checks operands, asks
+ * the shape rule, and looks the node up in a table of all nodes (open addressing, at most half
+ * full), so that equal computations are one node. A node's key is its operation, operands, live
+ * attributes and sizes, as 64-bit words; span, layer and dimension names are no part of it.
+ * Leaves that are declared are keyed by their name alone. RANDOM is never shared: two dropouts
+ * have two masks. */
+#include "rules.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { KEY_WORDS = 20, FIRST_BUCKETS = 1024 };
+#define MAX_ELEMENTS ((uint64_t)1 << 40)
+
+_Static_assert(sizeof(Node) <= 128, "a network has half a million of these");
+
+void graph_init(Graph *g, Arena *arena, Names *names) {
+  memset(g, 0, sizeof *g);
+  g->arena = arena;
+  g->names = names;
+  g->nbucket = FIRST_BUCKETS;
+  g->bucket = NEW_ARRAY(arena, uint32_t, g->nbucket);
+  PUSH(arena, g, node, (Node){0});
+}
+
+const Node *graph_node(const Graph *g, Val v) { return &g->node[v]; }
+
+/* Writes g->error and returns false. */
+bool graph_refuse(Graph *g, const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(g->error, sizeof g->error, fmt, args);
+  va_end(args);
+  return false;
+}
+
+/* ---- sharing ------------------------------------------------------------------------- */
+
+typedef struct { uint64_t word[KEY_WORDS]; int n; } Key;
+
+static void key_add(Key *k, uint64_t word) { k->word[k->n++] = word; }
+
+/* Two 32-bit numbers as one word. */
+static uint64_t pair(int32_t a, int32_t b) { return (uint64_t)(uint32_t)a << 32 | (uint32_t)b; }
+
+/* A constant by its bits, so that 0 and -0 differ; a list by its contents. */
+static void key_constant(Key *k, const Node *n) {
+  uint64_t bits;
+  memcpy(&bits, &n->attr.constant.value, sizeof bits);
+  if (n->attr.constant.kind == CONST_LIST)
+    bits = hash_bytes(n->attr.constant.list, shape_elements(&n->shape) * sizeof(double), 1);
+  key_add(k, n->attr.constant.kind);
+  key_add(k, n->attr.constant.kind == CONST_IOTA ? 0 : bits);
+}
+
+static void key_attr(Key *k, const Node *n) {
+  const Attr *a = &n->attr;
+  switch ((AttrKind)optab[n->op].attr) {
+  case ATTR_none: break;
+  case ATTR_decl: key_add(k, a->decl.name); break;
+  case ATTR_constant: key_constant(k, n); break;
+  case ATTR_random: key_add(k, a->random.stream); break;
+  case ATTR_gemm: key_add(k, pair(a->gemm.ta, a->gemm.tb)); break;
+  case ATTR_conv:
+    for (int i = 0; i < 2; i++) key_add(k, pair(a->conv.stride[i], a->conv.pad[i]));
+    key_add(k, (uint64_t)a->conv.groups);
+    break;
+  case ATTR_map: key_add(k, a->map.fn); break;
+  case ATTR_reduce: key_add(k, pair(a->reduce.axes, a->reduce.fn)); break;
+  case ATTR_perm:
+    for (int i = 0; i < n->shape.rank; i++) key_add(k, a->perm.perm[i]);
+    break;
+  case ATTR_slice:
+    key_add(k, pair(a->slice.axis, a->slice.begin));
+    key_add(k, (uint64_t)a->slice.size);
+    break;
+  case ATTR_pool:
+    for (int i = 0; i < 2; i++) {
+      key_add(k, pair(a->pool.stride[i], a->pool.pad[i]));
+      key_add(k, pair(a->pool.size[i], a->pool.kind));
+    }
+    break;
+  }
+}
+
+static Key node_key(const Node *n) {
+  Key k = {.n = 0};
+  key_add(&k, n->op);
+  key_attr(&k, n);
+  if (optab[n->op].attr == ATTR_decl) return k;
+  key_add(&k, pair(n->dtype, n->shape.rank));
+  for (int i = 0; i < node_arity(n); i++) key_add(&k, n->in[i]);
+  for (int i = 0; i < n->shape.rank; i++) key_add(&k, (uint64_t)n->shape.dim[i].n);
+  return k;
+}
+
+static bool node_equal(const Node *a, const Key *ka, const Node *b) {
+  Key kb = node_key(b);
+  if (ka->n != kb.n || memcmp(ka->word, kb.word, (size_t)kb.n * sizeof *kb.word)) return false;
+  if (a->op != OP_CONST || a->attr.constant.kind != CONST_LIST) return true;
+  return !memcmp(a->attr.constant.list, b->attr.constant.list,
+                 shape_elements(&a->shape) * sizeof(double));
+}
+
+/* The bucket that holds an equal node, or the empty one where it belongs. */
+static uint32_t *bucket_find(const Graph *g, const Node *n) {
+  Key k = node_key(n);
+  uint64_t at = hash_bytes(k.word, (size_t)k.n * sizeof *k.word, 0);
+  for (;; at++) {
+    uint32_t *b = &g->bucket[at & (g->nbucket - 1)];
+    if (!*b || node_equal(n, &k, &g->node[*b])) return b;
+  }
+}
+
+/* Doubles the table. */
+static void bucket_grow(Graph *g) {
+  g->nbucket *= 2;
+  g->bucket = NEW_ARRAY(g->arena, uint32_t, g->nbucket);
+  for (Val v = 1; v < g->nnode; v++)
+    if (g->node[v].op != OP_RANDOM) *bucket_find(g, &g->node[v]) = v;
+}
+
+/* Appends a node that has passed its checks. */
+static Val node_append(Graph *g, const Node *n) {
+  Val v = g->nnode;
+  PUSH(g->arena, g, node, *n);
+  if (g->nnode * 2 > g->nbucket) bucket_grow(g);
+  return v;
+}
+
+/* ---- the constructor ----------------------------------------------------------------- */
+
+/* Copies the operands; a 0 among them is an earlier failure, whose reason stays. */
+static bool node_operands(Graph *g, Node *n, const Val *in) {
+  if (n->op == OP_MAP && n->attr.map.fn >= S_COUNT)
+    return graph_refuse(g, "map: no scalar function %d", n->attr.map.fn);
+  for (int i = 0; i < node_arity(n); i++) {
+    n->in[i] = in[i];
+    if (!in[i]) return false;
+    if (in[i] >= g->nnode) return graph_refuse(g, "%s: no value %u", optab[n->op].name, in[i]);
+  }
+  return true;
+}
+
+/* Every dimension at least 1, and the whole within the limit. */
+static bool node_size(Graph *g, const Node *n) {
+  if (n->shape.rank > MAX_RANK) return graph_refuse(g, "rank %d, at most 6", n->shape.rank);
+  for (int i = 0; i < n->shape.rank; i++)
+    if (n->shape.dim[i].n < 1)
+      return graph_refuse(g, "%s has an empty dimension", shape_string(g, &n->shape));
+  if (shape_elements(&n->shape) <= MAX_ELEMENTS) return true;
+  return graph_refuse(g, "%s has more than 2^40 elements", shape_string(g, &n->shape));
+}
+
+/* The node that was declared under this name before, if it is the same. */
+static Val decl_again(Graph *g, Val old, const Node *n) {
+  const Node *o = &g->node[old];
+  if (o->dtype == n->dtype && shape_equal(&o->shape, &n->shape) &&
+      o->attr.decl.feed == n->attr.decl.feed && o->attr.decl.dead == n->attr.decl.dead)
+    return old;
+  graph_refuse(g, "`%s` is declared twice, as %s and as %s",
+               name_text(g->names, n->attr.decl.name), shape_string(g, &o->shape),
+               shape_string(g, &n->shape));
+  return 0;
+}
+
+/* Checks, shapes and shares one node whose operation, attributes and dtype are set. */
+static Val node_insert(Graph *g, Node *n, const Val *in) {
+  n->span = g->span;
+  n->layer = g->layer;
+  if (!node_operands(g, n, in) || !node_size(g, n)) return 0;
+  if (!optab[n->op].shape(g, n) || !node_size(g, n)) return 0;
+  if (n->op == OP_RANDOM) return node_append(g, n);
+  uint32_t *b = bucket_find(g, n);
+  if (*b && optab[n->op].attr == ATTR_decl) return decl_again(g, *b, n);
+  if (*b) return *b;
+  *b = g->nnode;
+  return node_append(g, n);
+}
+
+Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr) {
+  Node n = {.op = (uint8_t)op, .dtype = DTYPE_F32, .attr = attr};
+  if (declared) n.shape = *declared;
+  return node_insert(g, &n, in);
+}
+
+/* ---- leaves -------------------------------------------------------------------------- */
+
+Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val dead) {
+  Node n = {.op = (uint8_t)op, .dtype = (uint8_t)dtype, .shape = s};
+  n.attr.decl.name = name;
+  n.attr.decl.feed = (uint8_t)feed;
+  n.attr.decl.dead = dead;
+  return node_insert(g, &n, NULL);
+}
+
+/* The INPUT, PARAM or STATE of that name; 0 if there is none. */
+Val graph_find(const Graph *g, Op op, Name name) {
+  Node n = {.op = (uint8_t)op, .attr.decl.name = name};
+  return *bucket_find(g, &n);
+}
+
+Val graph_fill(Graph *g, Shape s, double value) {
+  Attr a = {.constant = {.kind = CONST_FILL, .value = value}};
+  return graph_add(g, OP_CONST, NULL, &s, a);
+}
+
+Val graph_const(Graph *g, double value) { return graph_fill(g, (Shape){0}, value); }
+
+Val graph_iota(Graph *g, Shape s) {
+  return graph_add(g, OP_CONST, NULL, &s, (Attr){.constant = {.kind = CONST_IOTA}});
+}
+
+Val graph_list(Graph *g, Shape s, const double *value) {
+  uint64_t n = shape_elements(&s);
+  double *copy = arena_array(g->arena, n, sizeof *copy);
+  memcpy(copy, value, n * sizeof *copy);
+  Attr a = {.constant = {.kind = CONST_LIST, .list = copy}};
+  return graph_add(g, OP_CONST, NULL, &s, a);
+}
+
+Val graph_random(Graph *g, Val step, Shape s, uint64_t stream) {
+  return graph_add(g, OP_RANDOM, &step, &s, (Attr){.random = {stream}});
+}
+
+/* ---- roots --------------------------------------------------------------------------- */
+
+static void root_add(Graph *g, Root r) {
+  r.span = g->span;
+  r.layer = g->layer;
+  PUSH(g->arena, g, root, r);
+}
+
+void graph_store(Graph *g, Phase phase, Val target, Val value) {
+  if (target && value) value = graph_broadcast(g, value, g->node[target].shape);
+  root_add(g, (Root){.kind = ROOT_STORE, .phase = (uint8_t)phase, .value = value, .target = target});
+}
+
+void graph_output(Graph *g, Phase phase, Out out, Name name, Val value) {
+  root_add(g, (Root){.kind = ROOT_OUTPUT, .phase = (uint8_t)phase, .out = (uint8_t)out,
+                     .value = value, .name = name});
+}
+
+/* The value that a node needs beside its operands: a PARAM's mask of dead lanes. */
+static Val node_mask(const Node *n) {
+  return optab[n->op].attr == ATTR_decl ? n->attr.decl.dead : 0;
+}
+
+void graph_live(const Graph *g, Phase phase, bool *live) {
+  memset(live, 0, g->nnode * sizeof *live);
+  for (uint32_t i = 0; i < g->nroot; i++) {
+    if (phase != PHASE_COUNT && g->root[i].phase != phase) continue;
+    live[g->root[i].value] = live[g->root[i].target] = true;
+  }
+  live[0] = false;
+  for (Val v = g->nnode; v-- > 1;) {
+    if (!live[v]) continue;
+    const Node *n = &g->node[v];
+    for (int i = 0; i < node_arity(n); i++) live[n->in[i]] = true;
+    if (node_mask(n)) live[node_mask(n)] = true;
+  }
+}
