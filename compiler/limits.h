@@ -11,7 +11,7 @@ enum {
   LIMIT_STACK = 2048,           /* symbols on the parser's stack                E0804 */
   LIMIT_IMPORT_DEPTH = 16,      /* imports within imports                       E0805 */
   LIMIT_FILES = 256,            /* files of one compilation                     E0806 */
-  LIMIT_NODES = 1 << 20,        /* nodes of all syntax trees                    E0807 */
+  LIMIT_NODES = 1 << 19,        /* nodes of all syntax trees                    E0807 */
   LIMIT_LAYERS = 100000,        /* layers after expansion                       E0808 */
   LIMIT_RANK = 6,               /* dimensions of a tensor                       E0809 */
   LIMIT_DIM = 0x7FFFFFFF,       /* largest dimension                            E0810 */
