@@ -24,6 +24,17 @@ void graph_init(Graph *g, Arena *arena, Names *names) {
   PUSH(arena, g, node, (Node){0});
 }
 
+/* Room for that many nodes and roots, so that none is copied as they are added. */
+void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots) {
+  Node *node = NEW_ARRAY(g->arena, Node, nodes);
+  memcpy(node, g->node, g->nnode * sizeof *node);
+  g->node = node;
+  g->capnode = nodes;
+  g->root = NEW_ARRAY(g->arena, Root, roots);
+  g->caproot = roots;
+  graph_rehash(g, nodes);
+}
+
 const Node *graph_node(const Graph *g, Val v) { return &g->node[v]; }
 
 /* Writes g->error and returns false. */
@@ -113,9 +124,9 @@ static uint32_t *bucket_find(const Graph *g, const Node *n) {
   }
 }
 
-/* Doubles the table. */
-static void bucket_grow(Graph *g) {
-  g->nbucket *= 2;
+/* Makes the table anew, for at least that many nodes. */
+void graph_rehash(Graph *g, uint32_t nodes) {
+  while (g->nbucket / 2 < nodes) g->nbucket *= 2;
   g->bucket = NEW_ARRAY(g->arena, uint32_t, g->nbucket);
   for (Val v = 1; v < g->nnode; v++)
     if (g->node[v].op != OP_RANDOM) *bucket_find(g, &g->node[v]) = v;
@@ -125,7 +136,7 @@ static void bucket_grow(Graph *g) {
 static Val node_append(Graph *g, const Node *n) {
   Val v = g->nnode;
   PUSH(g->arena, g, node, *n);
-  if (g->nnode * 2 > g->nbucket) bucket_grow(g);
+  if (g->nnode > g->nbucket / 2) graph_rehash(g, g->nnode);
   return v;
 }
 

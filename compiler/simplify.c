@@ -1,0 +1,109 @@
+/* simplify.c: the graph built anew without what it does not need.
+ *
+ * In: a whole graph, gradients included. Out: the same roots over fewer nodes, in the same
+ * order; the new value of each old one (0 where none is left). Values keep their meaning:
+ * every rewriting is one of fold.c (which see: exact, NaN and infinity included, but for the
+ * sign of a zero in x + 0), or drops a STOP, which only grad.c heeds: so no gradient may be
+ * taken of the result. Declared leaves go only if no root reaches them.
+ *
+ * needs: roots. keeps: spans, layers, topological order. breaks: Vals held elsewhere (remap
+ * them). Linear in the number of nodes. */
+#include "rules.h"
+
+/* The copy of a node by the short form of its operation, on operands already copied. */
+static Val node_rebuild(Graph *g, const Node *n, const Val *in) {
+  const Attr *a = &n->attr;
+  Attr attr = *a;
+  switch ((Op)n->op) {
+  case OP_INPUT:
+  case OP_PARAM:
+  case OP_STATE:
+    return graph_decl(g, (Op)n->op, a->decl.name, (DType)n->dtype, n->shape, (Feed)a->decl.feed,
+                      in[0]);
+  case OP_MAP:
+    switch (node_arity(n)) {
+    case 1: return graph_map1(g, (Scalar)a->map.fn, in[0]);
+    case 2: return graph_map2(g, (Scalar)a->map.fn, in[0], in[1]);
+    default: return graph_map3(g, (Scalar)a->map.fn, in[0], in[1], in[2]);
+    }
+  case OP_MATMUL: return graph_matmul(g, in[0], a->gemm.ta, in[1], a->gemm.tb);
+  case OP_REDUCE: return graph_reduce(g, (Scalar)a->reduce.fn, in[0], a->reduce.axes);
+  case OP_RESHAPE: return graph_reshape(g, in[0], n->shape);
+  case OP_TRANSPOSE: return graph_transpose(g, in[0], a->perm.perm);
+  case OP_SLICE: return graph_slice(g, in[0], a->slice.axis, a->slice.begin, a->slice.size);
+  case OP_EMBED: return graph_embed(g, in[0], a->slice.axis, a->slice.begin, a->slice.size);
+  case OP_STOP: return in[0];
+  case OP_CONST:
+  case OP_RANDOM:
+  case OP_CONV2D:
+  case OP_POOL2D:
+  case OP_COUNT: break;
+  }
+  return graph_add(g, (Op)n->op, in, &n->shape, attr);
+}
+
+/* Copies one live node; a declared leaf's only operand here is its mask. */
+static Val node_copy(Graph *to, const Node *n, const Val *map) {
+  Val in[MAX_IN] = {0};
+  for (int i = 0; i < node_arity(n); i++) in[i] = map[n->in[i]];
+  if (optab[n->op].attr == ATTR_decl) in[0] = map[n->attr.decl.dead];
+  to->span = n->span;
+  to->layer = n->layer;
+  return node_rebuild(to, n, in);
+}
+
+/* Copies what the roots reach into `to`; fills the map from old values to new ones. */
+static void graph_copy(Graph *to, const Graph *g, Val *map) {
+  bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
+  graph_live(g, PHASE_COUNT, live);
+  for (Val v = 1; v < g->nnode; v++)
+    if (live[v]) map[v] = node_copy(to, &g->node[v], map);
+  for (uint32_t i = 0; i < g->nroot; i++) {
+    Root r = g->root[i];
+    r.value = map[r.value];
+    r.target = map[r.target];
+    PUSH(to->arena, to, root, r);
+  }
+}
+
+/* Replaces every value of a node by its new one. */
+static void node_remap(Node *n, const Val *map) {
+  for (int i = 0; i < node_arity(n); i++) n->in[i] = map[n->in[i]];
+  if (optab[n->op].attr == ATTR_decl) n->attr.decl.dead = map[n->attr.decl.dead];
+}
+
+/* Moves the nodes that the roots reach down over those that they do not. */
+static Val *graph_compact(Graph *g) {
+  Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
+  bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
+  uint32_t n = 1;
+  graph_live(g, PHASE_COUNT, live);
+  for (Val v = 1; v < g->nnode; v++) {
+    if (!live[v]) continue;
+    map[v] = n;
+    g->node[n] = g->node[v];
+    node_remap(&g->node[n++], map);
+  }
+  g->nnode = n;
+  for (uint32_t i = 0; i < g->nroot; i++) {
+    g->root[i].value = map[g->root[i].value];
+    g->root[i].target = map[g->root[i].target];
+  }
+  graph_rehash(g, n);
+  return map;
+}
+
+/* Copies and folds, then drops what folding left without use. */
+Val *graph_simplify(Graph *g) {
+  Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
+  Graph copy;
+  graph_init(&copy, g->arena, g->names);
+  graph_reserve(&copy, g->nnode, g->nroot);
+  graph_copy(&copy, g, map);
+  copy.span = g->span;
+  copy.layer = g->layer;
+  const Val *kept = graph_compact(&copy);
+  for (Val v = 0; v < g->nnode; v++) map[v] = kept[map[v]];
+  *g = copy;
+  return map;
+}
