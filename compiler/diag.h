@@ -94,6 +94,7 @@ typedef struct {
   size_t ndiag, capdiag;
   size_t printed;     /* of them, already printed */
   uint32_t errors, warnings;
+  uint32_t errors_shown, warnings_shown;
   uint32_t max_errors;  /* LIMIT_ERRORS */
   bool muted;           /* parts of a dropped message are dropped too */
   bool remarks;         /* -Wall: print SEV_REMARK */
