@@ -24,7 +24,7 @@ typedef struct DataRequest {
   const char *root[DATA_ROOTS];            /* folders to try, in order; NULL: skipped */
   Normalize normalize;
   uint32_t classes;                        /* 0: the largest label + 1; or no classes at all */
-  bool test_only;                          /* leave the training split out (normalize reads it) */
+  bool targets;                            /* npy: y holds numbers to be met, not classes */
   uint32_t rank, dim[3];                   /* synthetic: shape [H, W, C] or [n] */
   uint64_t samples, test_samples, seed;    /* synthetic */
 } DataRequest;

@@ -24,14 +24,26 @@ static bool place_outputs(Executor *e, Fault *f) {
   return e->output != NULL;
 }
 
-/* The scale and shift that the plan wants: one number, or one per channel. */
-static bool check_channels(const Executor *e, Fault *f) {
-  for (uint32_t i = 0; i < e->plan->nbuf; i++) {
-    const PlanBuf *b = plan_buf(e->plan, i);
-    bool decodes = b->role == BUF_INPUT && (b->feed == FEED_SCALE || b->feed == FEED_SHIFT);
-    if (decodes && buf_count(b) != 1 && buf_count(b) != e->channels)
-      return fault_set(f, LCW_INTERNAL, "the plan decodes %llu channels, the data has %u",
-                       (unsigned long long)buf_count(b), e->channels);
+/* Why the data cannot be fed to buffer b, or NULL. */
+static const char *misfit(const PlanBuf *b, const Data *data, uint64_t batch) {
+  uint64_t decoded = buf_count(b);
+  switch (b->role == BUF_INPUT ? (Feed)b->feed : FEED_NONE) {
+  case FEED_SAMPLE:
+    if (b->dtype != data->dtype) return "its samples are of another type";
+    return b->bytes == batch * data->train.sample_bytes ? NULL : "its samples have another shape";
+  case FEED_LABEL:
+    return b->bytes == batch * data->train.label_bytes ? NULL : "its labels have another shape";
+  case FEED_SCALE: case FEED_SHIFT:
+    return decoded == 1 || decoded == data->channels ? NULL : "it has another number of channels";
+  default: return NULL;
+  }
+}
+
+/* The data may have changed since the network was compiled for it. */
+static bool data_fits(const Plan *p, const Data *data, Fault *f) {
+  for (uint32_t i = 0; i < p->nbuf; i++) {
+    const char *why = misfit(plan_buf(p, i), data, p->set.batch);
+    if (why) return fault_set(f, LCW_DATA, "the data set is not the one the network was compiled for: %s", why);
   }
   return true;
 }
@@ -39,7 +51,7 @@ static bool check_channels(const Executor *e, Fault *f) {
 bool executor_open(Executor *e, const Plan *p, Device *d, const Data *data, Fault *f) {
   *e = (Executor){.plan = p, .device = d, .scale = data->scale, .shift = data->shift,
                   .channels = data->channels};
-  return check_channels(e, f) && place_outputs(e, f) && d->alloc(d, p->arena, f);
+  return data_fits(p, data, f) && place_outputs(e, f) && d->alloc(d, p->arena, f);
 }
 
 void executor_close(Executor *e) {

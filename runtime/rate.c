@@ -3,7 +3,7 @@
 #include "rate.h"
 #include <math.h>
 #include <stdbool.h>
-#include "number.h"
+#include "decimal.h"
 
 static const struct { uint32_t pops; const char *text; } rate_row[] = {
 #define RATE(name, pops, text) {pops, text},
@@ -95,7 +95,7 @@ static void rate_write(Formula *f, uint32_t i) {
   const char *text = rate_row[row[i].op].text;
   char number[32];
   if (row[i].op == RATE_CONST) {
-    number_text(number, row[i].k);
+    decimal_text(number, row[i].k);
     text = number;
   }
   for (const char *s = text; *s && f->at + 1 < f->n; s++) {

@@ -1,11 +1,11 @@
-/* number.c: reading and writing numbers. */
-#include "number.h"
+/* decimal.c: reading and writing numbers. */
+#include "decimal.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void number_text(char *out, double x) {
+void decimal_text(char *out, double x) {
   if (!isfinite(x)) {
     memcpy(out, "null", 5);
     return;
@@ -27,12 +27,12 @@ static const char *read_digits(const char *s, uint64_t *out) {
   return s;
 }
 
-bool number_whole(const char *s, uint64_t *out) {
+bool decimal_whole(const char *s, uint64_t *out) {
   const char *end = read_digits(s, out);
   return end && *end == 0;
 }
 
-bool number_bytes(const char *s, uint64_t *out) {
+bool decimal_bytes(const char *s, uint64_t *out) {
   static const struct { const char *name; uint64_t factor; } unit[] = {
       {"", 1},           {"K", 1 << 10},   {"KiB", 1 << 10},     {"M", 1 << 20},
       {"MiB", 1 << 20},  {"G", 1 << 30},   {"GiB", 1 << 30},
