@@ -115,12 +115,14 @@ Val graph_broadcast(Graph *g, Val a, Shape s) {
 
 /* ---- the others ---------------------------------------------------------------------- */
 
+/* Axes of one element are left out; without any other, the operand is its own reduction. */
 Val graph_reduce(Graph *g, Scalar fn, Val a, uint32_t axes) {
   if (!a) return 0;
-  Attr attr = {.reduce = {(uint8_t)axes, (uint8_t)fn}};
-  Val v = graph_add(g, OP_REDUCE, &a, NULL, attr);
-  if (!v || g->node[a].dtype != DTYPE_F32) return v;
-  return shape_equal(&g->node[v].shape, &g->node[a].shape) ? a : v;
+  const Node *n = &g->node[a];
+  for (int i = 0; i < n->shape.rank; i++)
+    if (n->shape.dim[i].n == 1) axes &= ~(1u << i);
+  if (!axes && n->dtype == DTYPE_F32) return a;
+  return graph_add(g, OP_REDUCE, &a, NULL, (Attr){.reduce = {(uint8_t)axes, (uint8_t)fn}});
 }
 
 /* The operand that a plain transpose of v would be, 0 if v is not one of a matrix. */

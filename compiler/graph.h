@@ -50,7 +50,8 @@ typedef enum { CONST_FILL, CONST_IOTA, CONST_LIST } ConstKind;
 typedef enum { POOL_MAX, POOL_AVERAGE } PoolKind;
 
 typedef union {                                     /* live member: optab[op].attr */
-  struct { Name name; uint8_t feed; Val dead; } decl; /* dead (PARAM): mask, 0 where a lane is not a
+  struct { Name name; uint8_t feed, derived; Val dead; } decl; /* derived: kept by fuse_maintain(), never saved;
+                                                     * dead (PARAM): mask, 0 where a lane is not a
                                                        * parameter and stays 0; 0: no such lane */
   struct { uint8_t kind; double value; const double *list; } constant; /* LIST: one per element */
   struct { uint64_t stream; } random;
@@ -159,6 +160,7 @@ Interpreter *interpreter_new(const Graph *g, Arena *arena);
 void interpreter_set(Interpreter *t, Val leaf, const double *value);      /* INPUT, PARAM, STATE */
 void interpreter_track(Interpreter *t);                                   /* carry error bounds */
 bool interpreter_run(Interpreter *t, Phase phase);                        /* applies the STOREs */
+bool interpreter_eval(Interpreter *t, const Val *want, uint32_t n);       /* only these; no STOREs */
 const double *interpreter_get(const Interpreter *t, Val v);               /* after a run, or a leaf */
 const double *interpreter_error(const Interpreter *t, Val v);             /* running error bound, f32 */
 
