@@ -64,6 +64,7 @@ typedef struct {
   uint32_t fold, pad;          /* fold: text "a:b,a:b" of the sum-to-zero groups of lanes
                                   of a PARAM in lcw form (see export.c); 0: exported as it is */
   uint64_t bytes, offset;      /* offset in the arena, 64-byte aligned */
+  uint64_t data;               /* of a CONST: offset in the Plan of its bytes; 0: none */
 } PlanBuf;
 
 typedef struct {

@@ -1,0 +1,333 @@
+/* group.c: which nodes become one kernel. In: the Graph of fuse_maintain(), one phase. Out: Groups
+ * in running order, each acyclic with the others by construction.
+ *
+ * A group grows from a seed along its users: a contraction takes the maps over its result
+ * and the sums over its columns (and what follows from those: the update of a bias); a
+ * reduction takes what its row needs next; a map takes its likes. Groups run in the order of
+ * their seeds, so a value is available to a group if it is made by a group of an earlier seed;
+ * that one comparison is the whole legality of a fusion. A map that is cheap and not needed in
+ * memory belongs to no group: each reader computes it again. */
+#include "fuse.h"
+#include "kernel.h"
+#include <stdlib.h>
+
+enum {
+  REDO_FLOPS = 40,   /* dearest expression that readers compute again */
+  DEAR_FLOPS = 10,   /* a scalar worth keeping in the kernel that has its operand */
+  MEMBER_LIMIT = 56, /* so that a kernel's program and arguments fit */
+  VALUE_LIMIT = 20,  /* values from outside that a group reads */
+  REDO_DEPTH = 12
+};
+
+typedef struct {
+  Groups *out;
+  const Graph *g;
+  uint32_t *first, *user;  /* users of v: user[first[v] .. first[v + 1]), live ones, ascending */
+  bool *root;              /* value of a root of the phase */
+  uint8_t *redo;           /* flops to compute v again from what is in memory, saturating */
+  bool *buffered;          /* must be in memory whatever the groups are */
+  Remarks *remarks;
+} Grow;
+
+static const Node *node(const Grow *w, Val v) { return graph_node(w->g, v); }
+static bool is_map(const Node *n) { return n->op == OP_MAP || n->op == OP_RANDOM; }
+
+/* Moves data: part of an axis, zeros around it, or a transpose that something reshapes. */
+static bool is_move(const Grow *w, Val v) {
+  const Node *n = node(w, v);
+  if (n->op != OP_TRANSPOSE) return n->op == OP_SLICE || n->op == OP_EMBED;
+  for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++)
+    if (node(w, w->user[i])->op == OP_RESHAPE) return true;
+  return false;
+}
+
+/* ---- facts -------------------------------------------------------------------------------- */
+
+static void users_find(Grow *w, Arena *arena) {
+  uint32_t n = w->g->nnode;
+  w->first = NEW_ARRAY(arena, uint32_t, n + 2);
+  for (int fill = 0; fill < 2; fill++) {
+    for (Val u = 1; u < n; u++)
+      for (int i = 0; w->out->live[u] && i < MAX_IN; i++) {
+        Val v = node(w, u)->in[i];
+        if (!v) continue;
+        if (!fill) w->first[v + 1]++;
+        else w->user[w->first[v]++] = u;
+      }
+    if (fill) break;
+    for (Val v = 0; v <= n; v++) w->first[v + 1] += w->first[v];
+    w->user = NEW_ARRAY(arena, uint32_t, w->first[n] + 1);
+  }
+  for (Val v = n; v > 0; v--) w->first[v] = w->first[v - 1];
+  w->first[0] = 0;
+}
+
+static void roots_find(Grow *w) {
+  for (uint32_t i = 0; i < w->g->nroot; i++)
+    if (w->g->root[i].phase == w->out->phase) w->root[w->g->root[i].value] = true;
+}
+
+/* True if some user can read v only from memory. */
+static bool read_from_memory(const Grow *w, Val v) {
+  for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++) {
+    const Node *u = node(w, w->user[i]);
+    if (u->op == OP_SLICE || u->op == OP_EMBED) return true;
+    uint8_t cls = optab[u->op].cls;
+    if (cls == CLASS_CONTRACT || cls == CLASS_VIEW || cls == CLASS_WINDOW) return true;
+  }
+  return false;
+}
+
+static void redo_find(Grow *w) {
+  for (Val v = 1; v < w->g->nnode; v++) {
+    const Node *n = node(w, v);
+    if (!w->out->live[v] || !is_map(n)) continue;
+    uint32_t cost = n->op == OP_MAP ? scalartab[n->attr.map.fn].flops : REDO_FLOPS;
+    for (int i = 0; i < MAX_IN; i++)
+      if (n->in[i] && !w->buffered[n->in[i]]) cost += w->redo[n->in[i]];
+    bool many = w->first[v + 1] - w->first[v] > 1;
+    w->redo[v] = (uint8_t)(cost > 255 ? 255 : cost);
+    w->buffered[v] = w->root[v] || read_from_memory(w, v) ||
+                     (n->shape.rank && cost > (many ? REDO_FLOPS : 3 * REDO_FLOPS));
+  }
+}
+
+/* ---- legality ----------------------------------------------------------------------------- */
+
+static bool earlier(const Groups *s, Val v, uint32_t group) {
+  return s->of[v] && s->group[s->of[v]].seed < s->group[group].seed;
+}
+
+/* True if `group` can have v without a cycle, from memory or by computing it again. */
+static bool available(const Grow *w, uint32_t group, Val v, uint32_t depth) {
+  const Groups *s = w->out;
+  const Node *n = node(w, v);
+  uint8_t cls = optab[n->op].cls;
+  if (cls == CLASS_LEAF || earlier(s, v, group)) return true;
+  if (cls == CLASS_VIEW) return available(w, group, n->in[0], depth);
+  bool seed_before = !s->of[v] && v < s->group[group].seed;
+  if (!is_map(n)) return seed_before;
+  if (w->buffered[v] && seed_before) return true;
+  if (w->buffered[v] && s->of[v] != group && w->redo[v] > REDO_FLOPS) return false;
+  if (depth == 0) return false;
+  for (int i = 0; i < MAX_IN; i++)
+    if (n->in[i] && (s->of[n->in[i]] == group || !available(w, group, n->in[i], depth - 1))) return false;
+  return true;
+}
+
+bool group_loads(const Groups *s, const Graph *g, uint32_t group, Val v) {
+  uint8_t cls = optab[graph_node(g, v)->op].cls;
+  if (cls == CLASS_LEAF || cls == CLASS_VIEW) return true;
+  return earlier(s, v, group);
+}
+
+/* ---- membership --------------------------------------------------------------------------- */
+
+static Shape reduced_shape(const Group *k) {
+  Shape s = k->domain;
+  for (uint32_t i = 0; i < s.rank; i++)
+    if (k->axes >> i & 1) s.dim[i].n = 1;
+  return s;
+}
+
+/* The level that v would have in the group by its shape; NONE if it has no place there. */
+static Level level_of(const Grow *w, const Group *k, Val v) {
+  const Node *n = node(w, v);
+  if (n->op == OP_REDUCE) {
+    if (!shape_equal(&node(w, n->in[0])->shape, &k->domain)) return LEVEL_NONE;
+    return n->attr.reduce.axes == k->axes || !k->axes ? LEVEL_REDUCED : LEVEL_NONE;
+  }
+  if (!is_map(n)) return LEVEL_NONE;
+  if (shape_equal(&n->shape, &k->domain)) return LEVEL_ELEMENT;
+  Shape small = reduced_shape(k);
+  return k->axes && shape_equal(&n->shape, &small) ? LEVEL_REDUCED : LEVEL_NONE;
+}
+
+/* The stage in which v would be computed, or -1 if a member it reads comes too late. */
+static int stage_of(const Grow *w, uint32_t group, Val v, Level level) {
+  const Groups *s = w->out;
+  bool contract = s->group[group].kind == KERNEL_CONTRACT;
+  int stage = 0;
+  for (int i = 0; i < MAX_IN; i++) {
+    Val o = node(w, v)->in[i];
+    if (!o || s->of[o] != group) continue;
+    bool later = level == LEVEL_ELEMENT && s->level[o] == LEVEL_REDUCED;
+    if (node(w, v)->op == OP_REDUCE && s->level[o] != LEVEL_ELEMENT) return -1;
+    if (level == LEVEL_REDUCED && node(w, v)->op != OP_REDUCE && s->level[o] == LEVEL_ELEMENT) return -1;
+    int at = s->stage[o] + (later ? 1 : 0);
+    if (at > stage) stage = at;
+  }
+  return contract && stage > 0 ? -1 : stage >= MAX_STAGE - 1 ? -1 : stage;
+}
+
+/* True if all users of v are maps or reductions that may still join the group. */
+static bool users_stay(const Grow *w, uint32_t group, Val v) {
+  const Group *k = &w->out->group[group];
+  for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++) {
+    Val u = w->user[i];
+    if (w->out->of[u] != group && (w->out->of[u] || level_of(w, k, u) == LEVEL_NONE)) return false;
+  }
+  return !w->root[v];
+}
+
+/* Worth it: v is needed in memory or dear, is a reduction, or spares its operand's buffer. */
+static bool worth(const Grow *w, uint32_t group, Val v) {
+  const Group *k = &w->out->group[group];
+  const Node *n = node(w, v);
+  if (n->op == OP_REDUCE || w->buffered[v]) return true;
+  if (n->op == OP_MAP && scalartab[n->attr.map.fn].flops >= DEAR_FLOPS) return true;
+  for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++)
+    if (node(w, w->user[i])->op == OP_REDUCE && level_of(w, k, w->user[i])) return true;
+  for (int i = 0; i < MAX_IN; i++)
+    if (n->in[i] && w->out->of[n->in[i]] == group && users_stay(w, group, n->in[i])) return true;
+  return false;
+}
+
+static void join(Grow *w, uint32_t group, Val v, Level level, int stage) {
+  Group *k = &w->out->group[group];
+  if (node(w, v)->op == OP_REDUCE && !k->axes) k->axes = node(w, v)->attr.reduce.axes, k->kind = KERNEL_ROW;
+  w->out->of[v] = group;
+  w->out->level[v] = (uint8_t)level;
+  w->out->stage[v] = (uint8_t)stage;
+  PUSH(w->out->arena, k, member, v);
+}
+
+/* Makes v a member if that is legal, and first the maps over members that it reads. */
+static bool take(Grow *w, uint32_t group, Val v, uint32_t depth) {
+  const Groups *s = w->out;
+  if (s->of[v] || s->group[group].nmember >= MEMBER_LIMIT) return false;
+  Level level = level_of(w, &s->group[group], v);
+  if (level == LEVEL_NONE) return false;
+  bool inside = false;
+  for (int i = 0; i < MAX_IN; i++) {
+    Val o = node(w, v)->in[i];
+    if (!o) continue;
+    bool fits = s->of[o] != group && available(w, group, o, REDO_DEPTH);
+    if (!fits && s->of[o] != group && (depth == 0 || !is_map(node(w, o)) || !take(w, group, o, depth - 1)))
+      return false;
+    inside = inside || s->of[o] == group;
+  }
+  int stage = stage_of(w, group, v, level);
+  if (stage < 0 || !inside) return false;
+  join(w, group, v, level, stage);
+  return true;
+}
+
+/* Offers the users of every member to the group, members taken on the way included. */
+static void grow(Grow *w, uint32_t group) {
+  for (uint32_t i = 0; i < w->out->group[group].nmember; i++) {
+    Val v = w->out->group[group].member[i];
+    for (uint32_t j = w->first[v]; j < w->first[v + 1]; j++) {
+      Val u = w->user[j];
+      if (!w->out->of[u] && level_of(w, &w->out->group[group], u) && worth(w, group, u))
+        take(w, group, u, 4);
+      /* a dear or needed map one step behind a map that is not worth a place by itself */
+      else if (!w->out->of[u] && is_map(node(w, u)))
+        for (uint32_t x = w->first[u]; x < w->first[u + 1]; x++)
+          if (!w->out->of[w->user[x]] && w->root[w->user[x]]) take(w, group, w->user[x], 4);
+    }
+  }
+}
+
+static uint32_t group_new(Grow *w, Val seed, KernelKind kind, Shape domain, uint8_t axes) {
+  Groups *s = w->out;
+  PUSH(s->arena, s, group, (Group){.kind = (uint8_t)kind, .axes = axes, .domain = domain, .seed = seed});
+  uint32_t group = s->ngroup - 1;
+  join(w, group, seed, node(w, seed)->op == OP_REDUCE ? LEVEL_REDUCED : LEVEL_ELEMENT, 0);
+  grow(w, group);
+  return group;
+}
+
+/* ---- order and storage -------------------------------------------------------------------- */
+
+/* Marks what another group must find in memory, following values computed again. */
+static void need(Grow *w, uint32_t group, Val v) {
+  Groups *s = w->out;
+  const Node *n = node(w, v);
+  uint8_t cls = optab[n->op].cls;
+  if (s->of[v] == group || cls == CLASS_LEAF) return;
+  if (cls == CLASS_VIEW) { need(w, group, n->in[0]); return; }
+  if (earlier(s, v, group)) { s->stored[v] = true; return; }
+  for (int i = 0; i < MAX_IN; i++)
+    if (n->in[i]) need(w, group, n->in[i]);
+}
+
+static void stored_find(Grow *w) {
+  Groups *s = w->out;
+  for (uint32_t k = 1; k < s->ngroup; k++)
+    for (uint32_t i = 0; i < s->group[k].nmember; i++) {
+      const Node *n = node(w, s->group[k].member[i]);
+      for (int j = 0; j < MAX_IN; j++)
+        if (n->in[j]) need(w, k, n->in[j]);
+    }
+  for (uint32_t i = 0; i < w->g->nroot; i++) {
+    Val v = w->g->root[i].value;
+    while (!s->of[v] && optab[node(w, v)->op].cls == CLASS_VIEW) v = node(w, v)->in[0];
+    if (w->g->root[i].phase == s->phase && s->of[v]) s->stored[v] = true;
+  }
+}
+
+static int member_order(const void *a, const void *b) {
+  Val x = *(const Val *)a, y = *(const Val *)b;
+  return x < y ? -1 : x > y;
+}
+
+static int seed_order(const void *a, const void *b) {
+  const Group *x = a, *y = b;
+  return x->seed < y->seed ? -1 : x->seed > y->seed;
+}
+
+static void groups_sort(Groups *s) {
+  qsort(s->group + 1, s->ngroup - 1, sizeof *s->group, seed_order);
+  for (uint32_t k = 1; k < s->ngroup; k++) {
+    qsort(s->group[k].member, s->group[k].nmember, sizeof(Val), member_order);
+    for (uint32_t i = 0; i < s->group[k].nmember; i++) s->of[s->group[k].member[i]] = k;
+  }
+}
+
+void group_phase(Groups *out, const Graph *g, Phase phase, Remarks *remarks, Arena *arena) {
+  *out = (Groups){.arena = arena, .phase = phase};
+  uint32_t n = g->nnode;
+  Grow w = {.out = out, .g = g, .remarks = remarks};
+  out->of = NEW_ARRAY(arena, uint32_t, n), out->level = NEW_ARRAY(arena, uint8_t, n);
+  out->stage = NEW_ARRAY(arena, uint8_t, n), out->live = NEW_ARRAY(arena, bool, n);
+  out->stored = NEW_ARRAY(arena, bool, n);
+  w.root = NEW_ARRAY(arena, bool, n), w.redo = NEW_ARRAY(arena, uint8_t, n);
+  w.buffered = NEW_ARRAY(arena, bool, n);
+  graph_live(g, phase, out->live);
+  users_find(&w, arena);
+  roots_find(&w);
+  redo_find(&w);
+  PUSH(arena, out, group, (Group){0});
+  for (Val v = 1; v < n; v++)
+    if (out->live[v] && node(&w, v)->op == OP_MATMUL)
+      group_new(&w, v, KERNEL_CONTRACT, node(&w, v)->shape, 1);
+  for (Val v = 1; v < n; v++) {
+    const Node *a = node(&w, v);
+    if (!out->live[v] || out->of[v]) continue;
+    if (a->op == OP_REDUCE) group_new(&w, v, KERNEL_ROW, node(&w, a->in[0])->shape, a->attr.reduce.axes);
+    else if (is_map(a) ? w.buffered[v] : is_move(&w, v)) group_new(&w, v, KERNEL_MAP, a->shape, 0);
+  }
+  stored_find(&w);
+  groups_sort(out);
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static const char *const kind_name[] = {"map", "row", "contract"};
+
+void groups_print(const Groups *s, const Graph *g, Text *out) {
+  static const char *const phase_name[PHASE_COUNT] = {"init", "prepare", "train", "eval", "probe"};
+  text_add(out, "phase %s: %u groups\n", phase_name[s->phase], s->ngroup - 1);
+  for (uint32_t k = 1; k < s->ngroup; k++) {
+    const Group *group = &s->group[k];
+    text_add(out, "  %s ", kind_name[group->kind]);
+    shape_text(out, g->names, &group->domain);
+    text_add(out, " %s:", name_text(g->names, graph_node(g, group->seed)->layer));
+    for (uint32_t i = 0; i < group->nmember; i++) {
+      Val v = group->member[i];
+      text_add(out, " %%%u%s%s", v, s->level[v] == LEVEL_REDUCED ? "'" : "", s->stored[v] ? "!" : "");
+    }
+    text_add(out, "\n");
+  }
+}
