@@ -40,7 +40,7 @@ typedef enum {
 #define X(id, word, level) OP_##id,
   OPERATORS(X)
 #undef X
-  OP_COUNT
+  OPERATOR_COUNT
 } Operator;
 
 typedef struct Ast Ast;
