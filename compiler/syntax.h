@@ -32,33 +32,34 @@ typedef struct {
   TokenValue value;
 } Token;
 
-/* An open bracket. `body`: a brace that holds statements, settings or items. */
+/* An open bracket. `body`: a brace that holds statements, settings or items, where a mistake
+ * ends at the next `;`. `stage`: the `(` of a repeat that is an expression. */
 typedef struct {
   int kind;
   Span span;
-  bool body;
+  bool body, stage;
 } Bracket;
+
+enum { TOKENS_KEPT = 4 };
 
 typedef struct Parse {
   Front *front;
-  void *scanner;          /* flex's */
+  void *scanner;   /* flex's */
   uint16_t file;
-  uint32_t offset;        /* of the scanner's next byte */
+  uint32_t offset; /* of the scanner's next byte */
   const char *text;
   size_t size;
   Ast *result;
-  jmp_buf stop;           /* taken by syntax_stop(): a limit was met, or memory is out */
-  Bracket open[LIMIT_NESTING + 1];
+  jmp_buf stop;    /* taken by syntax_stop(): a limit was met, or memory is out */
+  bool begun, want_expression;    /* the token that selects the start symbol was handed out */
+  Bracket open[LIMIT_NESTING];
   uint32_t nopen;
-  uint32_t nclosed_repeat; /* depth at which the last `repeat (...)` was an expression, or 0 */
-  Token last[2];          /* the two tokens handed to the grammar last, newest first */
-  Bracket last_open;      /* the bracket that the last closing token closed */
-  Token queue[LIMIT_NESTING + 4]; /* handed to the grammar before the scanner is asked again */
-  uint32_t nqueue, queue_at;
-  bool skipping;          /* between an error and the end of its statement */
-  uint32_t skip_depth;    /* brackets open around that statement */
-  bool begun;             /* the token that selects file or expression was handed out */
-  bool want_expression;
+  Bracket last_open;              /* the bracket that the last closing token closed */
+  Token last[TOKENS_KEPT];        /* handed to the grammar, newest first */
+  Token pending[LIMIT_NESTING + 8]; /* a stack; handed out before the scanner is asked */
+  uint32_t npending;
+  bool skipping;                  /* between a mistake and the end of its statement */
+  uint32_t skip_depth;            /* brackets open around that statement */
 } Parse;
 
 /* ---- the scanner (lcwnet.l) ------------------------------------------------------------- */
@@ -69,15 +70,24 @@ void *scan_memory(Parse *p, size_t bytes);
 
 /* ---- the token filter and the messages (syntax.c) --------------------------------------- */
 int syntax_token(TokenValue *value, Span *span, Parse *p);
-/* The grammar met `found`, where it would have taken one of `expected`. */
-void syntax_report(Parse *p, const char *found, Span at, const char *const *expected, int n);
-_Noreturn void syntax_stop(Parse *p);
+/* The grammar met the newest token where it would have taken one of `expected`. */
+void syntax_report(Parse *p, const char *const *expected, int n);
+enum { STOP_MEMORY = 1, STOP_LIMIT }; /* what setjmp() returns */
+_Noreturn void syntax_stop(Parse *p); /* after a limit was reported */
+/* True for the keywords that begin a declaration. */
+bool syntax_begins_declaration(int kind);
+/* Plans the recovery after a message. Skipping goes on to the end of the statement. */
+void syntax_skip(Parse *p);
+/* Hands out a `;` and then the newest token again: nothing is lost. */
+void syntax_insert_semicolon(Parse *p);
+/* Closes every open body, then hands out the newest `n` tokens again. */
+void syntax_close_all(Parse *p, uint32_t n);
 
-/* Errors of the scanner: each reports once and returns the token that makes the grammar
- * recover (YYerror). */
+/* A piece of text becomes a token and its value. A mistake is reported once; the token is
+ * then the one that makes the grammar recover, or for a number that number's stand-in. */
 int scan_bad_character(Parse *p, Span at);
 int scan_bad_operator(Parse *p, Span at);
-int scan_bad_number(Parse *p, Span at);
+int scan_bad_number(Parse *p, Span at, TokenValue *value);
 int scan_reserved(Parse *p, Span at);
 int scan_unclosed(Parse *p, Span at, bool comment);
 int scan_name(Parse *p, Span at, TokenValue *value);

@@ -277,6 +277,12 @@ static size_t utf8_length(const unsigned char *s, size_t n) {
   return k;
 }
 
+size_t utf8_valid(const char *s, size_t n) {
+  size_t i = 0, k = 1;
+  while (i < n && (k = utf8_length((const unsigned char *)s + i, n - i)) != 0) i += k;
+  return i;
+}
+
 /* True for C0, DEL and C1 controls and for the directional overrides. */
 static bool utf8_unprintable(const unsigned char *s, size_t k) {
   if (k == 1) return s[0] < 0x20 || s[0] == 0x7F;

@@ -72,6 +72,9 @@ void text_bytes(Text *t, const char *s, size_t n);
 void text_escaped(Text *t, const char *s, size_t n); /* control and non-UTF-8 bytes as \xNN */
 void text_json(Text *t, const char *s); /* a quoted JSON string */
 
+/* Bytes of the longest prefix that is UTF-8; n when all of it is. */
+size_t utf8_valid(const char *s, size_t n);
+
 /* ---- numbers, independent of the locale ------------------------------------------------ */
 
 bool number_parse(const char *s, size_t n, double *out);  /* decimal, optional exponent; whole input */

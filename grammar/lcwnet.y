@@ -203,10 +203,10 @@ static void grammar_error(Span *at, Parse *p, const char *message)
 /* Called by bison for a token that cannot follow. */
 static int yyreport_syntax_error(const yypcontext_t *context, Parse *p)
 {
-  yysymbol_kind_t kind[YYNTOKENS], found = yypcontext_token(context);
+  yysymbol_kind_t kind[YYNTOKENS];
   const char *name[YYNTOKENS];
   int n = yypcontext_expected_tokens(context, kind, YYNTOKENS);
   for (int i = 0; i < n; i++) name[i] = yysymbol_name(kind[i]);
-  syntax_report(p, yysymbol_name(found), *yypcontext_location(context), name, n);
+  syntax_report(p, name, n);
   return 0;
 }
