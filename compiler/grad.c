@@ -91,7 +91,7 @@ void grad_reduce(Grad *t, Val y, Val dy) {
   }
   Val mask = graph_map2(g, S_eq, n.in[0], y);
   Val count = graph_reduce(g, S_add, mask, n.attr.reduce.axes);
-  Val each = SEED(104, dy, graph_map2(g, S_div, dy, count)); /* caught by tests/graph_op.c */
+  Val each = SEED(104, dy, graph_map2(g, S_div, dy, count)); /* caught by tests/graph_unit.c */
   grad_give(t, n.in[0], graph_map2(g, S_mul, mask, each));
 }
 

@@ -146,6 +146,7 @@ static const char *verify_operands(const Graph *g, Val v) {
 /* The shape is what the rule of the operation gives. */
 static const char *verify_shape(Graph *g, Val v) {
   Node n = g->node[v];
+  if (optab[n.op].attr != ATTR_decl) n.dtype = DTYPE_F32; /* as graph_add() does */
   if (!optab[n.op].shape(g, &n)) return "its operands do not fit";
   if (!shape_equal(&n.shape, &g->node[v].shape)) return "its shape is not what its rule gives";
   if (n.dtype != g->node[v].dtype) return "its type is not what its rule gives";
