@@ -179,7 +179,9 @@ static bool worth(const Grow *w, uint32_t group, Val v) {
   for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++)
     if (node(w, w->user[i])->op == OP_REDUCE && level_of(w, k, w->user[i])) return true;
   for (int i = 0; i < MAX_IN; i++)
-    if (n->in[i] && w->out->of[n->in[i]] == group && users_stay(w, group, n->in[i])) return true;
+    if (n->in[i] && w->out->of[n->in[i]] == group && users_stay(w, group, n->in[i]) &&
+        shape_elements(&n->shape) <= shape_elements(&node(w, n->in[i])->shape))
+      return true;
   return false;
 }
 
@@ -285,6 +287,14 @@ static void groups_sort(Groups *s) {
   }
 }
 
+/* Begins a group at v, unless its readers compute it again. */
+static void seed(Grow *w, Val v) {
+  const Node *n = node(w, v);
+  if (n->op == OP_MATMUL) group_new(w, v, KERNEL_CONTRACT, n->shape, 1);
+  else if (n->op == OP_REDUCE) group_new(w, v, KERNEL_ROW, node(w, n->in[0])->shape, n->attr.reduce.axes);
+  else if (is_map(n) ? w->buffered[v] : is_move(w, v)) group_new(w, v, KERNEL_MAP, n->shape, 0);
+}
+
 void group_phase(Groups *out, const Graph *g, Phase phase, Remarks *remarks, Arena *arena) {
   *out = (Groups){.arena = arena, .phase = phase};
   uint32_t n = g->nnode;
@@ -300,14 +310,7 @@ void group_phase(Groups *out, const Graph *g, Phase phase, Remarks *remarks, Are
   redo_find(&w);
   PUSH(arena, out, group, (Group){0});
   for (Val v = 1; v < n; v++)
-    if (out->live[v] && node(&w, v)->op == OP_MATMUL)
-      group_new(&w, v, KERNEL_CONTRACT, node(&w, v)->shape, 1);
-  for (Val v = 1; v < n; v++) {
-    const Node *a = node(&w, v);
-    if (!out->live[v] || out->of[v]) continue;
-    if (a->op == OP_REDUCE) group_new(&w, v, KERNEL_ROW, node(&w, a->in[0])->shape, a->attr.reduce.axes);
-    else if (is_map(a) ? w.buffered[v] : is_move(&w, v)) group_new(&w, v, KERNEL_MAP, a->shape, 0);
-  }
+    if (out->live[v] && !out->of[v]) seed(&w, v);
   stored_find(&w);
   groups_sort(out);
 }

@@ -69,22 +69,17 @@ Place lower_place(Lower *w, Val v) {
 
 /* ---- stores in place ----------------------------------------------------------------------- */
 
-/* The two last groups that read a leaf, by running order. */
-typedef struct { uint32_t last, before; bool operand; } Readers;
+/* The last group that reads a leaf, by running order, and whether it reads it other than
+ * element by element. */
+typedef struct { uint32_t last; bool operand; } Reader;
 
-static void reader_note(Readers *r, uint32_t group) {
-  if (r->last == group) return;
-  if (group > r->last) r->before = r->last, r->last = group;
-  else if (group > r->before) r->before = group;
-}
-
-static void leaves_note(Lower *w, Readers *r, uint32_t group, Val v, bool operand) {
+static void leaves_note(Lower *w, Reader *r, uint32_t group, Val v, bool operand) {
   const Node *n = graph_node(w->g, v);
   uint8_t cls = optab[n->op].cls;
   if (w->s->of[v] == group) return;
   if (cls == CLASS_LEAF) {
-    reader_note(&r[v], group);
-    if (operand && r[v].last == group) r[v].operand = true;
+    if (group > r[v].last) r[v] = (Reader){group, operand};
+    else if (group == r[v].last) r[v].operand = r[v].operand || operand;
     return;
   }
   if (cls == CLASS_VIEW) { leaves_note(w, r, group, n->in[0], true); return; }
@@ -93,8 +88,8 @@ static void leaves_note(Lower *w, Readers *r, uint32_t group, Val v, bool operan
     if (n->in[i]) leaves_note(w, r, group, n->in[i], operand);
 }
 
-static Readers *readers_find(Lower *w) {
-  Readers *r = NEW_ARRAY(w->pass, Readers, w->g->nnode);
+static Reader *readers_find(Lower *w) {
+  Reader *r = NEW_ARRAY(w->pass, Reader, w->g->nnode);
   for (uint32_t k = 1; k < w->s->ngroup; k++)
     for (uint32_t i = 0; i < w->s->group[k].nmember; i++) {
       const Node *n = graph_node(w->g, w->s->group[k].member[i]);
@@ -106,7 +101,7 @@ static Readers *readers_find(Lower *w) {
 }
 
 /* True if v may be written over `target`: nobody reads the old value later or elsewhere. */
-static bool in_place(const Lower *w, const Readers *r, Val v, Val target) {
+static bool in_place(const Lower *w, const Reader *r, Val v, Val target) {
   uint32_t group = w->s->of[v];
   if (!group || w->into[v] || !shape_equal(&graph_node(w->g, v)->shape, &graph_node(w->g, target)->shape))
     return false;
@@ -115,7 +110,7 @@ static bool in_place(const Lower *w, const Readers *r, Val v, Val target) {
 }
 
 static void stores_place(Lower *w) {
-  Readers *r = readers_find(w);
+  Reader *r = readers_find(w);
   Val *writer = NEW_ARRAY(w->pass, Val, w->g->nnode);
   for (uint32_t i = 0; i < w->g->nroot; i++) {
     const Root *root = &w->g->root[i];
