@@ -1,0 +1,195 @@
+/* session.c: see session.h. */
+#include "session.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "plan_check.h"
+#include "random.h"
+
+static const uint64_t PROGRAM_BYTES = 8 << 20; /* code, tables, blocks of reading and writing */
+
+/* ---- memory before anything else --------------------------------------------------------- */
+
+static uint64_t physical_bytes(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
+}
+
+static uint64_t scratch_bytes(const Plan *p, uint32_t threads) {
+  const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel);
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < p->nkernel; i++)
+    if (k[i].scratch > most) most = k[i].scratch;
+  return most * threads;
+}
+
+static double mebibytes(uint64_t n) { return (double)n / (1 << 20); }
+
+/* Refuses a run that needs more than there is, with what needs it. */
+static bool check_memory(const Plan *p, const RunOptions *o, Fault *f) {
+  DataRequest request = data_request(p, o->data, o->file_folder);
+  Data shape;
+  if (!data_peek(&shape, &request, f)) return false;
+  uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : cpu_count();
+  uint64_t order = 4 * ((uint64_t)shape.train.count + shape.test.count);
+  uint64_t data = data_bytes(&shape) + order, scratch = scratch_bytes(p, threads);
+  uint64_t need = p->arena + data + scratch + PROGRAM_BYTES;
+  uint64_t have = o->max_memory.given ? o->max_memory.n : physical_bytes();
+  if (need <= have) return true;
+  fault_set(f, LCW_LIMIT, "needs %.1f MiB of memory, %s %.1f MiB", mebibytes(need),
+            o->max_memory.given ? "--max-memory allows" : "this machine has", mebibytes(have));
+  fault_add(f, "\n = network %.1f, data %.1f, scratch of %u threads %.1f, program %.1f", mebibytes(p->arena),
+            mebibytes(data), threads, mebibytes(scratch), mebibytes(PROGRAM_BYTES));
+  fault_add(f, "\nhelp: a smaller batch needs less");
+  return false;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static bool open_orders(Session *s, Fault *f) {
+  uint32_t train = s->data.train.count, test = s->data.test.count;
+  uint64_t batch = s->plan->set.batch;
+  if (train < batch)
+    return fault_set(f, LCW_DATA, "the data set has %u training samples, a batch needs %llu", train,
+                     (unsigned long long)batch);
+  s->steps_per_epoch = train / batch;
+  s->order = memory_new(train, sizeof *s->order, "the order of samples", f);
+  s->rows = memory_new(test, sizeof *s->rows, "the order of samples", f);
+  for (uint32_t i = 0; s->rows && i < test; i++) s->rows[i] = i;
+  return s->order && s->rows;
+}
+
+bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o, Fault *f) {
+  DataRequest request;
+  *s = (Session){.plan = p};
+  if (!plan_check(p, 0, f)) return false;
+  if (!cpu_select(table, o->cpu, f) || !check_memory(p, o, f)) return false;
+  request = data_request(p, o->data, o->file_folder);
+  uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : 0;
+  return data_open(&s->data, &request, f) && open_orders(s, f) &&
+         (s->device = cpu_open(p, table, o->cpu, threads, f)) != NULL &&
+         executor_open(&s->exec, p, s->device, &s->data, f);
+}
+
+void session_close(Session *s) {
+  executor_close(&s->exec);
+  if (s->device) s->device->close(s->device);
+  data_close(&s->data);
+  free(s->order);
+  free(s->rows);
+  *s = (Session){0};
+}
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uint64_t seed, float rate) {
+  uint64_t batch = s->plan->set.batch;
+  return (Batch){&s->data.train, s->order + position * batch, (uint32_t)batch, rate, (uint32_t)step,
+                 (uint32_t)seed};
+}
+
+void session_init(Session *s, uint64_t seed) {
+  random_permutation(s->order, s->data.train.count, seed, 0);
+  Batch first = train_batch(s, 0, 0, seed, 0);
+  execute_phase(&s->exec, PHASE_INIT, &first);
+  execute_phase(&s->exec, PHASE_PREPARE, &first);
+}
+
+void session_prepare(Session *s, uint64_t seed, uint64_t step) {
+  random_permutation(s->order, s->data.train.count, seed, 0);
+  Batch first = train_batch(s, 0, step, seed, 0);
+  execute_phase(&s->exec, PHASE_PREPARE, &first);
+}
+
+/* ---- what a phase gave ------------------------------------------------------------------- */
+
+/* The next output of a phase that means `what`, from step *at on; NULL at the end. */
+static const float *next_output(const Session *s, Phase phase, Out what, uint32_t *at, const PlanBuf **buf) {
+  const Plan *p = s->plan;
+  const PlanStep *step = PLAN_AT(p, PlanStep, p->step);
+  if (*at < p->phase[phase]) *at = p->phase[phase];
+  while (*at < p->phase[phase + 1]) {
+    const PlanStep *now = &step[(*at)++];
+    if (now->op != STEP_FETCH || plan_buf(p, now->a)->out != what) continue;
+    *buf = plan_buf(p, now->a);
+    return executor_output(&s->exec, now->a);
+  }
+  return NULL;
+}
+
+/* The sum of the first `rows` numbers of all outputs that mean `what`; NaN if there are none. */
+static double output_sum(const Session *s, Phase phase, Out what, uint32_t rows) {
+  double sum = 0;
+  uint32_t at = 0, found = 0;
+  const PlanBuf *b;
+  for (const float *x; (x = next_output(s, phase, what, &at, &b)); found++)
+    for (uint32_t i = 0; i < rows; i++) sum += (double)x[i];
+  return found ? sum : NAN;
+}
+
+/* The first watched tensor that holds a number which is none, else the loss, else NULL. */
+static const PlanBuf *find_broken(const Session *s, Phase phase, uint32_t rows) {
+  static const Out watched[] = {OUT_FINITE, OUT_LOSS};
+  for (int w = 0; w < 2; w++) {
+    uint32_t at = 0;
+    const PlanBuf *b;
+    for (const float *x; (x = next_output(s, phase, watched[w], &at, &b));)
+      for (uint64_t i = 0, n = watched[w] == OUT_LOSS ? rows : buf_count(b); i < n; i++)
+        if (!isfinite(x[i])) return b;
+  }
+  return NULL;
+}
+
+/* Stops the run if a number is none: names the step, the layer and the line. */
+static bool check_numbers(const Session *s, Phase phase, uint32_t rows, uint64_t step, Fault *f) {
+  const PlanBuf *b = find_broken(s, phase, rows);
+  if (!b) return true;
+  const Plan *p = s->plan;
+  const char *layer = plan_text(p, b->layer), *name = buf_name(p, b);
+  fault_set(f, LCW_NUMBERS, "%s is not a finite number %s step %llu (epoch %llu)",
+            b->out == OUT_LOSS ? "the loss" : name, phase == PHASE_TRAIN ? "in" : "in the evaluation after",
+            (unsigned long long)step, (unsigned long long)(step / s->steps_per_epoch + 1));
+  if (b->line) fault_add(f, "\n  --> %s:%u", plan_text(p, p->set.file), b->line);
+  if (*layer) fault_add(f, "\n = in layer %s", layer);
+  fault_add(f, "\nhelp: a smaller lr, or clip, keeps it finite; the last checkpoint is untouched");
+  return false;
+}
+
+static double largest_residual(const Session *s, Phase phase, double most) {
+  uint32_t at = 0;
+  const PlanBuf *b;
+  for (const float *x; (x = next_output(s, phase, OUT_RESIDUAL, &at, &b));)
+    for (uint64_t i = 0; i < buf_count(b); i++)
+      if ((double)x[i] > most) most = (double)x[i];
+  return most;
+}
+
+/* Adds what the phase gave for its first `rows` samples. */
+static bool add_figures(const Session *s, Phase phase, uint32_t rows, uint64_t step, Figures *sum, Fault *f) {
+  if (!check_numbers(s, phase, rows, step, f)) return false;
+  sum->loss += output_sum(s, phase, OUT_LOSS, rows);
+  sum->hits += output_sum(s, phase, OUT_HIT, rows);
+  sum->samples += rows;
+  sum->residual = largest_residual(s, phase, sum->residual);
+  return true;
+}
+
+bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate, Figures *sum,
+                  Fault *f) {
+  Batch batch = train_batch(s, position, step, seed, rate);
+  execute_phase(&s->exec, PHASE_TRAIN, &batch);
+  return add_figures(s, PHASE_TRAIN, batch.rows, step, sum, f);
+}
+
+bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f) {
+  uint32_t batch = (uint32_t)s->plan->set.batch, count = s->data.test.count;
+  for (uint32_t at = 0; at < count;) {
+    uint32_t rows = count - at < batch ? count - at : batch;
+    Batch b = {&s->data.test, s->rows + at, rows, 0, (uint32_t)step, (uint32_t)seed};
+    execute_phase(&s->exec, PHASE_EVAL, &b);
+    if (!add_figures(s, PHASE_EVAL, rows, step, sum, f)) return false;
+    at += rows;
+  }
+  return true;
+}

@@ -1,0 +1,37 @@
+/* session.h: a network on a device with its data: what training, evaluation and profiling have
+ * in common. Everything is proved and counted before the first buffer is taken. */
+#ifndef LCW_SESSION_H
+#define LCW_SESSION_H
+#include "execute.h"
+#include "options.h"
+
+typedef struct Session {
+  const Plan *plan;
+  Data data;
+  Device *device;
+  Executor exec;
+  uint32_t *order; /* of the training samples in this epoch */
+  uint32_t *rows;  /* 0, 1, 2, ...: the order of evaluation */
+  uint64_t steps_per_epoch;
+} Session;
+
+/* Sums over the samples of a split, in the order of the samples. */
+typedef struct Figures {
+  double loss, hits, samples;
+  double residual;
+} Figures;
+
+bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o, Fault *f);
+void session_close(Session *s);
+/* Init and prepare, from the seed; init may look at the first minibatch. */
+void session_init(Session *s, uint64_t seed);
+/* Prepare alone, after PARAM and STATE were loaded. */
+void session_prepare(Session *s, uint64_t seed, uint64_t step);
+/* Every test sample exactly once; the last batch is padded and the padding not counted. */
+bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f);
+/* One training step on batch `position` of the present order; adds to `sum`. */
+bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate, Figures *sum,
+                  Fault *f);
+/* The mean, or NaN of nothing. */
+static inline double figure_mean(double sum, double n) { return n > 0 ? sum / n : __builtin_nan(""); }
+#endif
