@@ -1,0 +1,74 @@
+/* cuda.c: the CUDA target: from a Kernel to its text and its launch, by kind. In: Kernels.
+ * Out: CUDA C (cuda.h); the choices that are not the kernel's are in CudaOptions. */
+#include "cuda_emit.h"
+#include "target.h"
+#include <string.h>
+
+/* The parts over which every instruction varies. */
+static void parts_find(Emit *e) {
+  uint16_t varies[MAX_INSTR];
+  kernel_varies(e->k, varies);
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    for (uint32_t a = 0; a < e->k->naxis; a++)
+      if (varies[i] >> a & 1) e->parts[i] |= 1u << e->k->part[a];
+}
+
+/* The printed kernel, as the comment above its text. */
+static void description_print(Emit *e) {
+  Text t;
+  text_init(&t, e->out->arena);
+  kernel_print(e->k, &t);
+  text_add(e->out, "\n/* ");
+  for (size_t i = 0; i + 1 < t.n; i++) text_add(e->out, t.s[i] == '\n' ? "\n * " : "%c", t.s[i]);
+  text_add(e->out, " */\n");
+}
+
+bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
+  Emit e = {.k = k, .o = o, .out = out, .why = why};
+  parts_find(&e);
+  description_print(&e);
+  switch ((KernelKind)k->kind) {
+  case KERNEL_MAP: map_print(&e); return true;
+  case KERNEL_ROW: row_print(&e); return true;
+  case KERNEL_CONTRACT: return contract_print(&e);
+  case KERNEL_KINDS: break;
+  }
+  text_add(why, "%s: no such kind of kernel", k->name);
+  return false;
+}
+
+void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
+  memset(launch, 0, sizeof *launch);
+  launch->npiece = 1;
+  CudaPiece *p = &launch->piece[0];
+  p->grid[0] = p->grid[1] = p->grid[2] = 1;
+  p->block = 256;
+  memcpy(p->name, k->name, sizeof k->name);
+  if (k->kind == KERNEL_MAP) map_launch(k, launch);
+  if (k->kind == KERNEL_ROW) row_launch(k, launch);
+  if (k->kind == KERNEL_CONTRACT) contract_launch(k, o, launch);
+}
+
+static const CudaOptions cuda_default = {.precision = CUDA_TF32, .stages = 4};
+
+/* Writes the geometry of the first piece where the plan looks for it. */
+static void cuda_tile(Kernel *k) {
+  CudaLaunch launch;
+  cuda_launch(k, &cuda_default, &launch);
+  memcpy(k->launch.grid, launch.piece[0].grid, sizeof k->launch.grid);
+  k->launch.block[0] = launch.piece[0].block;
+  k->launch.block[1] = k->launch.block[2] = 1;
+  k->launch.shared = launch.piece[0].shared;
+}
+
+static bool cuda_emit(const Kernel *k, const char *kind, const char *isa, Text *out, Text *why) {
+  (void)isa; /* one text for every architecture from sm_80 on */
+  if (strcmp(kind, "cuda")) {
+    text_add(why, "the CUDA target prints `cuda`, not `%s`", kind);
+    return false;
+  }
+  text_bytes(out, prelude_files[0].text, prelude_files[0].size);
+  return cuda_text(k, &cuda_default, out, why);
+}
+
+const Target target_cuda = {"cuda", cuda_tile, cuda_emit};

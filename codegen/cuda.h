@@ -1,0 +1,66 @@
+/* cuda.h: CUDA C text from Kernels, and what is learnt from compiling it.
+ *
+ * In: a Kernel, and the choices that are the target's own: precision, stages of the copy
+ * pipeline, which arguments are rounded where they are stored. Out: text in the C subset of
+ * CUDA, without includes, for the prelude followed by any number of kernels. The text depends
+ * on nothing else: same Kernel and options, same bytes.
+ *
+ * A kernel becomes one function or two, launched in order. A CONTRACT with a column stage takes
+ * one more argument, `partial`: a sum per reduction, tile of M and column, which the second
+ * function `NAME_column` adds in the order of the tiles. */
+#ifndef LCW_CUDA_H
+#define LCW_CUDA_H
+#include "kernel.h"
+
+typedef enum { CUDA_FP32, CUDA_TF32 } CudaPrecision;
+
+typedef struct {
+  CudaPrecision precision; /* of CONTRACT: FFMA, or mma.sync on operands that were rounded */
+  uint32_t stages;         /* slabs of K in flight, at least 2; 4 need about 130 KB in tf32 */
+  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored */
+  Sources *sources;        /* for #line; NULL: none */
+} CudaOptions;
+
+typedef struct { char name[80]; uint32_t grid[3], block, shared; } CudaPiece;
+typedef struct {
+  CudaPiece piece[2];
+  uint32_t npiece;
+  uint64_t partial;        /* bytes of the argument `partial`; 0: there is none */
+} CudaLaunch;
+
+/* prelude.cu, embedded by the build; the array ends with a NULL name. */
+typedef struct { const char *name, *text; size_t size; } PreludeFile;
+extern const PreludeFile prelude_files[];
+
+/* How the text of this kernel is to be launched. */
+void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch);
+/* Adds the text of one kernel; false and a sentence in `why` if it can't be expressed. */
+bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why);
+
+/* ---- nvrtc.c: compilers of the text ----------------------------------------------------- */
+
+typedef struct Nvrtc Nvrtc;
+typedef struct { char *bytes; size_t size; char *log; } CudaImage; /* in an arena */
+
+/* Opens libnvrtc: `path`, or the sonames of CUDA 13 and 12, or the toolkit's usual folder. */
+Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why);
+void nvrtc_close(Nvrtc *n);
+/* Compiles to a cubin for `arch` ("sm_80"). False: the log says why. */
+bool nvrtc_compile(Nvrtc *n, Arena *arena, const char *text, const char *name, const char *arch,
+                   CudaImage *out);
+/* The same text to PTX by clang, with no CUDA SDK. */
+bool clang_compile(Arena *arena, const char *text, const char *arch, CudaImage *out);
+
+/* ---- sass.c: what a cubin holds ----------------------------------------------------------- */
+
+/* Of the loop with most multiply instructions (HMMA, else FFMA), and of the whole function. */
+typedef struct {
+  uint32_t loop, after, total;                       /* instructions; NOPs at the end not counted */
+  uint32_t multiplies, shared_loads, copies, global; /* in the loop: HMMA or FFMA, LDSM and LDS, LDGSTS, LDG and STG */
+  uint32_t spills;                                   /* LDL and STL, anywhere */
+  uint32_t registers;
+} SassCount;
+
+bool sass_count(const void *cubin, size_t size, const char *function, SassCount *out, Text *why);
+
+#endif
