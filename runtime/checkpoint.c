@@ -48,7 +48,6 @@ static void add_state(Lines *l, const TrainState *s) {
   add_double(l, "epoch_samples", s->samples);
   add_double(l, "best_loss", s->best_loss);
   add_double(l, "residual", s->residual);
-  add_double(l, "seconds", s->seconds);
 }
 
 /* What a checkpoint needs to stand alone: the source, and how it was run. */

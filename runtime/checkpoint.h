@@ -18,14 +18,15 @@
 
 enum { CHECKPOINT_HEADER = 16 << 20, CHECKPOINT_TENSORS = 1 << 16, CHECKPOINT_BLOCK = 1 << 18 };
 
-/* Where a run stands; the random numbers have no state but these. */
+/* Where a run stands; the random numbers have no state but these. Nothing here depends on time,
+ * so equal runs give equal files. */
 typedef struct TrainState {
   uint64_t step;                 /* steps done */
   uint64_t epoch, position;      /* of the next step: its epoch, steps done in that epoch */
   uint64_t seed, fingerprint;    /* of the data */
   double loss, hits, samples;    /* sums over this epoch so far */
   double best_loss;              /* smallest test loss; infinite before the first */
-  double residual, seconds;      /* largest constraint residual; time spent, over all sittings */
+  double residual;               /* largest constraint residual of the whole run */
 } TrainState;
 
 typedef struct Tensor {

@@ -342,7 +342,6 @@ bool checkpoint_state(const Checkpoint *c, TrainState *s, Fault *f) {
             meta_whole(c, "position", &s->position) && meta_whole(c, "seed", &s->seed) &&
             meta_whole(c, "fingerprint", &s->fingerprint) && meta_double(c, "epoch_loss", &s->loss) &&
             meta_double(c, "epoch_hits", &s->hits) && meta_double(c, "epoch_samples", &s->samples) &&
-            meta_double(c, "best_loss", &s->best_loss) && meta_double(c, "residual", &s->residual) &&
-            meta_double(c, "seconds", &s->seconds);
+            meta_double(c, "best_loss", &s->best_loss) && meta_double(c, "residual", &s->residual);
   return ok || damaged(c, f, "its metadata does not say where the run stands");
 }

@@ -15,7 +15,7 @@ static bool metrics_fault(const Metrics *m, Fault *f, const char *what, int erro
 static void note_line(Metrics *m, char *line, size_t n) {
   Json j = json_of(line, n);
   const char *schema = "";
-  double steps = -1;
+  double steps = -1, seconds = 0;
   if (!json_expect(&j, '{')) return;
   do {
     const char *key = json_string(&j);
@@ -23,12 +23,14 @@ static void note_line(Metrics *m, char *line, size_t n) {
     bool counts = !strcmp(key, "steps") || !strcmp(key, "step");
     if (!strcmp(key, "schema")) schema = json_string(&j);
     else if (counts) json_number(&j, &steps);
+    else if (!strcmp(key, "seconds")) json_number(&j, &seconds);
     else json_skip(&j);
   } while (!j.bad && json_next(&j, ','));
   if (j.bad || !schema || steps < 0 || steps > 1e15) return;
   uint64_t *last = !strcmp(schema, "lcwc.step/1") ? &m->step_lines
                    : !strcmp(schema, "lcwc.train/1") ? &m->epoch_lines : NULL;
   if (last && (uint64_t)steps > *last) *last = (uint64_t)steps;
+  if (last == &m->epoch_lines && seconds > m->seconds) m->seconds = seconds;
 }
 
 /* Reads what is there and cuts off a last line that was torn by a crash. */

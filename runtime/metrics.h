@@ -18,6 +18,7 @@ typedef struct Metrics {
   int fd;
   char shown[1100];
   uint64_t epoch_lines, step_lines; /* steps up to which lines of either kind are in the file */
+  double seconds;                   /* of its last epoch */
 } Metrics;
 
 bool metrics_open(Metrics *m, int dir, const char *shown, Fault *f);

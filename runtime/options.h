@@ -14,7 +14,7 @@ typedef unsigned OptionCHOICE;   /* index of the word; 0 is the default */
 
 enum { LOG_EPOCH, LOG_STEP };
 enum { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER, PROGRESS_PLAIN };
-enum { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum { RUN_COLOR_AUTO, RUN_COLOR_ALWAYS, RUN_COLOR_NEVER };
 
 typedef struct RunOptions {
 #define OPTION(kind, field, name, letter, argument, limit, help) Option##kind field;

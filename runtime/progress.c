@@ -16,8 +16,8 @@ void progress_open(Progress *p, const RunOptions *o) {
   *p = (Progress){0};
   p->line = any && (o->progress == PROGRESS_ALWAYS || (o->progress == PROGRESS_AUTO && terminal));
   p->plain = any && !p->line;
-  p->color = o->color == COLOR_ALWAYS ||
-             (o->color == COLOR_AUTO && terminal && !(no_color && *no_color));
+  p->color = o->color == RUN_COLOR_ALWAYS ||
+             (o->color == RUN_COLOR_AUTO && terminal && !(no_color && *no_color));
 }
 
 void progress_clear(Progress *p) {

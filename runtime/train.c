@@ -44,6 +44,7 @@ static void begin(Train *t) {
   session_init(&t->session, t->state.seed);
 }
 
+/* A setting that the checkpoint was made with is another one now. */
 static bool differs(const Checkpoint *c, const char *what, const char *have, const char *want, Fault *f) {
   return fault_set(f, LCW_DATA, "%s: it was trained with another %s: %.200s there, %.200s here", c->shown,
                    what, have ? have : "none", want);
@@ -51,15 +52,16 @@ static bool differs(const Checkpoint *c, const char *what, const char *have, con
 
 /* A run goes on only as what it was. */
 static bool check_same(const Train *t, const Checkpoint *c, const TrainState *s, Fault *f) {
-  char rate[2048], batch[32];
+  char rate[2048], batch[32], seed[32];
   const char *schedule = checkpoint_meta(c, "schedule"), *then = checkpoint_meta(c, "batch");
-  const char *seed = checkpoint_meta(c, "seed");
   uint64_t per = t->session.steps_per_epoch;
   rate_text(t->plan, rate, sizeof rate);
+  snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed.n);
   snprintf(batch, sizeof batch, "%llu", (unsigned long long)t->plan->set.batch);
   if (!then || strcmp(then, batch)) return differs(c, "batch", then, batch, f);
   if (!schedule || strcmp(schedule, rate)) return differs(c, "lr", schedule, rate, f);
-  if (t->options->seed.given && t->options->seed.n != s->seed) return differs(c, "seed", seed, "--seed", f);
+  if (t->options->seed.given && t->options->seed.n != s->seed)
+    return differs(c, "seed", checkpoint_meta(c, "seed"), seed, f);
   if (s->fingerprint != t->session.data.fingerprint)
     return fault_set(f, LCW_DATA, "%s: it was trained on other data", c->shown);
   if (s->position >= per || s->step > UINT32_MAX || s->epoch > s->step ||
@@ -76,7 +78,7 @@ static bool load(Train *t, const char *name, Fault *f) {
   checkpoint_close(&c);
   if (!ok) return false;
   session_prepare(&t->session, t->state.seed, t->state.step);
-  t->seconds = t->state.seconds;
+  t->seconds = t->metrics.seconds;
   progress_say(&t->progress, "going on with %s/%s after step %llu", t->folder.path, name,
                (unsigned long long)t->state.step);
   return true;
@@ -122,7 +124,6 @@ static bool save_as(Train *t, const char *name, const char *keep, Fault *f) {
 }
 
 static bool save(Train *t, Fault *f) {
-  t->state.seconds = t->seconds + clock_seconds() - t->begun;
   return metrics_sync(&t->metrics, f) && save_as(t, CHECKPOINT_LAST, CHECKPOINT_PREVIOUS, f);
 }
 
