@@ -1,0 +1,188 @@
+/* host_stage.c: the program of a kernel, one stage at a time. In: cells (points side by side along
+ * the vector axis) and the axes that the stage walks. Out: the stage's instructions, each where
+ * it has to run: before the walk, at every step, or after it. The loops are the caller's. */
+#include "host.h"
+#include "seed.h"
+
+static bool reduces(const Instr *n) { return n->op == I_REDUCE; }
+
+/* Does the walk go along the lanes, so that a sum ends in a sum of lanes? */
+static bool stage_across(const Stage *s) {
+  return s->cell->at.axis != NO_AXIS && (s->walk >> s->cell->at.axis & 1);
+}
+
+static bool uses_late(const Stage *s, uint32_t operand) {
+  const Instr *n = &s->e->k->instr[operand];
+  return n->stage == s->stage && (reduces(n) || s->late[operand]);
+}
+
+/* Decides for every instruction of the stage when it runs. */
+static void stage_sort(Stage *s) {
+  const Kernel *k = s->e->k;
+  for (uint32_t i = 0; i < k->ninstr; i++) {
+    const Instr *n = &k->instr[i];
+    s->late[i] = false;
+    s->inside[i] = n->stage == s->stage && (reduces(n) || (s->e->varies[i] & s->walk));
+    if (n->stage != s->stage || s->inside[i]) continue;
+    uint32_t operands = n->op == I_SCALAR ? math_table[n->fn].operands : n->op == I_STORE;
+    const uint16_t operand[3] = {n->a, n->b, n->c};
+    for (uint32_t j = 0; j < operands; j++) s->late[i] |= uses_late(s, operand[j]);
+  }
+}
+
+Value stage_neutral(Build *b, const Instr *n, Value like) {
+  return real_like(b, n->fn == FN_max ? -1.0 / 0.0 : 0, like);
+}
+
+/* The type of a sum: a vector if its lanes differ or are to be summed at the end. */
+static Type sum_type(const Stage *s, uint32_t i) {
+  Build *b = &s->e->b;
+  uint32_t axis = s->cell->at.axis;
+  bool wide = axis != NO_AXIS && (stage_across(s) || (s->e->varies[s->e->k->instr[i].a] >> axis & 1));
+  return wide ? b->vector : b->f32;
+}
+
+void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n, uint32_t ways) {
+  s->quiet = false;
+  s->e = e, s->stage = stage, s->walk = walk, s->cell = cell, s->n = n, s->ways = ways;
+  stage_sort(s);
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!s->inside[i] || !reduces(&e->k->instr[i])) continue;
+    Type t = sum_type(s, i);
+    for (uint32_t w = 0; w < ways; w++)
+      for (uint32_t c = 0; c < n; c++) {
+        s->sum[i][w][c] = build_slot(&e->b, t);
+        build_set(&e->b, s->sum[i][w][c], stage_neutral(&e->b, &e->k->instr[i], LLVMConstNull(t)));
+      }
+  }
+}
+
+bool stage_walks(const Stage *s) {
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++)
+    if (s->inside[i]) return true;
+  return false;
+}
+
+/* Applies a scalar function; a float beside a vector is spread over it. */
+static Value apply(Emit *e, uint32_t fn, Value x, Value y, Value z) {
+  Build *b = &e->b;
+  Value *all[3] = {&x, &y, &z};
+  bool wide = false;
+  for (uint32_t i = 0; i < math_table[fn].operands; i++) wide |= value_wide(*all[i]);
+  for (uint32_t i = 0; wide && i < math_table[fn].operands; i++)
+    *all[i] = value_splat(b, *all[i], b->isa->width);
+  return math_table[fn].rule(b, x, y, z);
+}
+
+/* The value of instruction i, which is no REDUCE, in cell number c. */
+static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
+  Emit *e = s->e;
+  const Instr *n = &e->k->instr[i];
+  Cell *cell = &s->cell[c];
+  Value *v = cell->value;
+  switch ((InstrOp)n->op) {
+  case I_CONST: return LLVMConstReal(e->b.f32, (double)n->k);
+  case I_LOAD:
+    if (e->panel && n->a == e->k->rhs && n->stage == STAGE_PROLOGUE) return e->panel(e, cell, c);
+    return arg_load(e, n->a, &cell->at);
+  case I_ACC: return e->acc(e, cell, c);
+  case I_RANDOM: return arg_random(e, n, &cell->at);
+  case I_SCALAR: {
+    uint32_t operands = math_table[n->fn].operands;
+    return apply(e, n->fn, v[n->a], operands > 1 ? v[n->b] : NULL, operands > 2 ? v[n->c] : NULL);
+  }
+  case I_STORE: arg_store(e, n->b, &cell->at, v[n->a]); return NULL;
+  case I_REDUCE: break;
+  }
+  return NULL;
+}
+
+/* True if cell c holds what cell 0 holds. */
+static bool repeats(const Stage *s, uint32_t i, uint32_t c) {
+  uint32_t axis = s->cell->at.axis;
+  return c > 0 && (axis == NO_AXIS || !(s->e->varies[i] >> axis & 1));
+}
+
+static void run(Stage *s, uint32_t i) {
+  bool store = s->e->k->instr[i].op == I_STORE;
+  if (store && s->quiet && !s->inside[i]) return;
+  for (uint32_t c = 0; c < s->n; c++)
+    if (!repeats(s, i, c)) s->cell[c].value[i] = evaluate(s, i, c);
+    else if (!store) s->cell[c].value[i] = s->cell[0].value[i];
+}
+
+void stage_before(Stage *s) {
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++)
+    if (s->e->k->instr[i].stage == s->stage && !s->inside[i] && !s->late[i]) run(s, i);
+}
+
+/* Adds the cells' values to their sums; lanes beyond the row's end count as neutral. */
+static void accumulate(Stage *s, uint32_t i, uint32_t way) {
+  Build *b = &s->e->b;
+  const Instr *n = &s->e->k->instr[i];
+  Type t = sum_type(s, i);
+  for (uint32_t c = 0; c < s->n; c++) {
+    Value v = s->cell[c].value[n->a], old = build_get(b, s->sum[i][way][c], t);
+    if (t == b->vector) v = value_splat(b, v, b->isa->width);
+    uint32_t lanes = s->cell[c].at.lanes;
+    if (stage_across(s) && lanes < b->isa->width) {
+      lanes += SEED(203, lanes > 1 ? ~0u : 0u, 0u); /* caught by kernel_proof: softmax */
+      v = value_choose(b, lane_mask(b, lanes), v, stage_neutral(b, n, v));
+    }
+    build_set(b, s->sum[i][way][c], math_table[n->fn].rule(b, old, v, NULL));
+  }
+}
+
+void stage_step(Stage *s, uint32_t way) {
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++) {
+    if (!s->inside[i]) continue;
+    if (reduces(&s->e->k->instr[i])) accumulate(s, i, way);
+    else run(s, i);
+  }
+}
+
+/* The sum of all lanes: halves are added until one lane is left. */
+static Value lanes_fold(Build *b, const Instr *n, Value v) {
+  for (uint32_t width = b->isa->width; width > 1; width /= 2) {
+    Value low[MAX_WIDTH], high[MAX_WIDTH], none = LLVMGetPoison(LLVMTypeOf(v));
+    for (uint32_t i = 0; i < width / 2; i++)
+      low[i] = LLVMConstInt(b->i32, i, 0), high[i] = LLVMConstInt(b->i32, i + width / 2, 0);
+    Value x = LLVMBuildShuffleVector(b->at, v, none, LLVMConstVector(low, width / 2), "");
+    Value y = LLVMBuildShuffleVector(b->at, v, none, LLVMConstVector(high, width / 2), "");
+    v = math_table[n->fn].rule(b, x, y, NULL);
+  }
+  return LLVMBuildExtractElement(b->at, v, LLVMConstInt(b->i32, 0, 0), "");
+}
+
+void stage_close(Stage *s) {
+  Build *b = &s->e->b;
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++) {
+    const Instr *n = &s->e->k->instr[i];
+    if (!s->inside[i] || !reduces(n)) continue;
+    Type t = sum_type(s, i);
+    for (uint32_t c = 0; c < s->n; c++) {
+      Value v[MAX_WAY];
+      for (uint32_t w = 0; w < s->ways; w++) v[w] = build_get(b, s->sum[i][w][c], t);
+      for (uint32_t w = s->ways; w > 1; w /= 2)
+        for (uint32_t j = 0; j < w / 2; j++) v[j] = math_table[n->fn].rule(b, v[j], v[j + w / 2], NULL);
+      s->cell[c].value[i] = stage_across(s) ? lanes_fold(b, n, v[0]) : v[0];
+    }
+  }
+}
+
+void stage_after(Stage *s) {
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++)
+    if (s->late[i]) run(s, i);
+}
+
+/* Sets the indices of `axes` from their flat index, the last axis running fastest. */
+void index_split(Emit *e, uint16_t axes, Value flat, Value *index) {
+  Build *b = &e->b;
+  for (uint32_t i = e->k->naxis; i-- > 0;) {
+    if (!(axes >> i & 1)) continue;
+    axes = (uint16_t)(axes & ~(1u << i));
+    Value extent = int_of(b, e->k->extent[i]);
+    index[i] = axes ? LLVMBuildURem(b->at, flat, extent, "") : flat;
+    if (axes) flat = LLVMBuildUDiv(b->at, flat, extent, "");
+  }
+}
