@@ -11,11 +11,13 @@
 
 enum { ROUND_EXACT = 0, ROUND_ONCE = 1, ROUND_DIVIDE = 2, ROUND_FUNCTION = 8, ROUND_POWER = 16 };
 
+/* The factor of n roundings. */
 double bound_gamma(double n) { return n * BOUND_UNIT / (1 - n * BOUND_UNIT); }
 
 /* The point nearest to 0 of x plus or minus e: where bell-shaped derivatives are largest. */
 static double nearest_zero(double x, double e) { return fmax(fabs(x) - e, 0); }
 
+/* a / b: the errors over the smallest that b may be. */
 static double bound_divide(const double *x, const double *e, double r) {
   double room = fabs(x[1]) - e[1];
   if (e[1] > 0 && room <= 0) return INFINITY;
@@ -31,18 +33,21 @@ static double bound_power(const double *x, const double *e, double r) {
   return fabs(r) * expm1(exponent + (fabs(x[1]) + e[1]) * log_error);
 }
 
+/* The slope at the smallest that the operand may be. */
 static double bound_log(const double *x, const double *e) {
   double room = x[0] - e[0];
   if (e[0] > 0 && room <= 0) return INFINITY;
   return e[0] > 0 ? e[0] / room : 0;
 }
 
+/* The difference of the roots at the two ends of the lower half. */
 static double bound_sqrt(const double *x, const double *e) {
   if (e[0] == 0) return 0;
   if (x[0] - e[0] < 0) return INFINITY;
   return e[0] / (sqrt(x[0]) + sqrt(x[0] - e[0]));
 }
 
+/* As far as the steps that the operand may reach. */
 static double bound_floor(const double *x, const double *e, double r) {
   return fmax(floor(x[0] + e[0]) - r, r - floor(x[0] - e[0]));
 }
@@ -53,6 +58,7 @@ static double bound_compare(const double *x, const double *e) {
   return reach > 0 && fabs(x[0] - x[1]) <= reach ? 1 : 0;
 }
 
+/* Either branch, if the condition may be 0 or not. */
 static double bound_select(const double *x, const double *e) {
   if (e[0] > 0 && fabs(x[0]) <= e[0]) return fabs(x[1] - x[2]) + fmax(e[1], e[2]);
   return x[0] != 0 ? e[1] : e[2];
@@ -119,6 +125,7 @@ static int bound_roundings(Scalar fn) {
   return ROUND_EXACT;
 }
 
+/* What is carried, plus the rounding of the result; infinite if it may overflow. */
 double bound_scalar(Scalar fn, const double *x, const double *e, double r) {
   bool exact = true;
   for (int i = 0; i < scalartab[fn].nin; i++) exact &= e[i] == 0;

@@ -30,11 +30,13 @@ Val derive(Graph *g, Val y, int i, Val dy) {
   return 0;
 }
 
+/* Steps and comparisons. */
 Val derive_zero(Graph *g, Val y, int i, Val dy) {
   (void)g, (void)y, (void)i, (void)dy;
   return 0;
 }
 
+/* Sums pass dy on. */
 Val derive_add(Graph *g, Val y, int i, Val dy) {
   (void)g, (void)y, (void)i;
   return dy;
@@ -45,6 +47,7 @@ Val derive_sub(Graph *g, Val y, int i, Val dy) {
   return i == 0 ? dy : graph_map1(g, S_neg, dy);
 }
 
+/* dy times the other operand. */
 Val derive_mul(Graph *g, Val y, int i, Val dy) { return times(g, dy, IN(1 - i)); }
 
 /* d(a/b) = da/b - (a/b) db/b */
@@ -86,6 +89,7 @@ Val derive_abs(Graph *g, Val y, int i, Val dy) {
   return times(g, dy, graph_map2(g, S_sub, above, below));
 }
 
+/* dy times the result. */
 Val derive_exp(Graph *g, Val y, int i, Val dy) {
   (void)i;
   return times(g, dy, y);
@@ -93,6 +97,7 @@ Val derive_exp(Graph *g, Val y, int i, Val dy) {
 
 Val derive_log(Graph *g, Val y, int i, Val dy) { return graph_map2(g, S_div, dy, IN(i)); }
 
+/* dy / (2 y) */
 Val derive_sqrt(Graph *g, Val y, int i, Val dy) {
   (void)i;
   return graph_map2(g, S_div, times(g, dy, graph_const(g, 0.5)), y);
@@ -124,6 +129,7 @@ Val derive_erf(Graph *g, Val y, int i, Val dy) {
   return times(g, dy, times(g, graph_const(g, 1.1283791670955126), bell));
 }
 
+/* The branch taken; the condition has no derivative. */
 Val derive_select(Graph *g, Val y, int i, Val dy) {
   if (i == 0) return 0;
   return i == 1 ? where(g, IN(0), dy) : where_not(g, IN(0), dy);

@@ -35,6 +35,7 @@ static void strides_of(const Shape *s, int64_t *stride) {
   for (int i = s->rank; i-- > 0; step *= s->dim[i].n) stride[i] = s->dim[i].n == 1 ? 0 : step;
 }
 
+/* A walk over all indices, no tensor following it yet. */
 static Walk walk_begin(const Shape *over) { return (Walk){.shape = *over}; }
 
 /* Adds a tensor that follows the walk; rank 0 stays where it is. Returns its strides. */
@@ -90,6 +91,7 @@ static uint32_t philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t k0, uint3
   return c0;
 }
 
+/* RANDOM: see the top of the file. */
 static void eval_random(const Evaluation *t) {
   uint64_t stream = t->node->attr.random.stream, n = shape_elements(&t->node->shape);
   uint32_t step = (uint32_t)t->x[0][0], seed = (uint32_t)t->x[0][1];
@@ -105,6 +107,7 @@ static void eval_random(const Evaluation *t) {
 /* The matrix with its rows and columns in the order of the product, [rows, columns]. */
 typedef struct { const double *x, *e; int64_t row, column; } Matrix;
 
+/* Operand i as it enters the product. */
 static Matrix matrix_of(const Evaluation *t, int i, bool transposed) {
   int64_t width = t->shape[i]->dim[1].n;
   return (Matrix){t->x[i], t->e[i], transposed ? 1 : width, transposed ? width : 1};
@@ -166,6 +169,7 @@ static void conv_element(const Evaluation *t, const int32_t *at, int64_t out) {
   }
 }
 
+/* CONV2D: element by element. */
 static void eval_conv2d(const Evaluation *t) {
   Walk w = walk_begin(&t->node->shape);
   int64_t out = 0;
@@ -194,6 +198,7 @@ static void pool_element(const Evaluation *t, const int32_t *at, int64_t out) {
   if (t->bound) t->bound[out] = error;
 }
 
+/* POOL2D: element by element. */
 static void eval_pool2d(const Evaluation *t) {
   Walk w = walk_begin(&t->node->shape);
   int64_t out = 0;
@@ -203,6 +208,7 @@ static void eval_pool2d(const Evaluation *t) {
 
 /* ---- maps and reductions ------------------------------------------------------------- */
 
+/* MAP: the operands follow the walk over the result, repeating where they are 1. */
 static void eval_map(const Evaluation *t) {
   Scalar fn = (Scalar)t->node->attr.map.fn;
   int arity = node_arity(t->node);
@@ -259,6 +265,7 @@ static void eval_view(const Evaluation *t) {
   move(t, &w);
 }
 
+/* TRANSPOSE: the operand's strides in the order of the permutation. */
 static void eval_transpose(const Evaluation *t) {
   Walk w = walk_begin(&t->node->shape);
   int64_t stride[MAX_RANK] = {0}, *from = walk_stream(&w, t->shape[0]);
@@ -283,6 +290,7 @@ static void eval_part(const Evaluation *t, bool embed) {
 
 /* ---- the table ----------------------------------------------------------------------- */
 
+/* One case a row of ops.def. */
 void node_evaluate(const Evaluation *t) {
   switch ((Op)t->node->op) {
   case OP_INPUT:

@@ -8,14 +8,14 @@
 
 /* ---- constants ----------------------------------------------------------------------- */
 
-/* Whether every element of the value is this number. */
-static bool is_fill(const Graph *g, Val v, double value) {
-  const Node *n = &g->node[v];
-  return n->op == OP_CONST && n->attr.constant.kind == CONST_FILL && n->attr.constant.value == value;
-}
-
+/* Whether all elements of the value are one known number. */
 static bool is_constant(const Graph *g, Val v) {
   return g->node[v].op == OP_CONST && g->node[v].attr.constant.kind == CONST_FILL;
+}
+
+/* Whether they are this number. */
+static bool is_fill(const Graph *g, Val v, double value) {
+  return is_constant(g, v) && g->node[v].attr.constant.value == value;
 }
 
 /* Whether v is the MAP of this function. */
@@ -53,6 +53,7 @@ static Val fold_constants(Graph *g, Scalar fn, const Val *in) {
 
 /* ---- maps ---------------------------------------------------------------------------- */
 
+/* A function of one operand. */
 Val graph_map1(Graph *g, Scalar fn, Val a) {
   if (!a) return 0;
   Val in[MAX_IN] = {a, 0, 0}, v = fold_constants(g, fn, in);
@@ -88,6 +89,7 @@ static Val fold_sign(Graph *g, Scalar fn, Val a, Val b) {
   return 0;
 }
 
+/* A function of two. */
 Val graph_map2(Graph *g, Scalar fn, Val a, Val b) {
   if (!a || !b) return 0;
   Val in[MAX_IN] = {a, b, 0}, v = fold_constants(g, fn, in);
@@ -96,6 +98,7 @@ Val graph_map2(Graph *g, Scalar fn, Val a, Val b) {
   return v ? v : map_add(g, fn, a, b, 0);
 }
 
+/* A function of three; a select by a constant is one of its operands. */
 Val graph_map3(Graph *g, Scalar fn, Val a, Val b, Val c) {
   if (!a || !b || !c) return 0;
   Val in[MAX_IN] = {a, b, c}, v = fold_constants(g, fn, in);
@@ -131,6 +134,7 @@ static Val transpose_of(const Graph *g, Val v) {
   return n->op == OP_TRANSPOSE && n->shape.rank == 2 ? n->in[0] : 0;
 }
 
+/* A product; transposed operands become flags. */
 Val graph_matmul(Graph *g, Val a, bool ta, Val b, bool tb) {
   if (!a || !b) return 0;
   Val in[MAX_IN] = {a, b, 0};
@@ -140,6 +144,7 @@ Val graph_matmul(Graph *g, Val a, bool ta, Val b, bool tb) {
   return graph_add(g, OP_MATMUL, in, NULL, (Attr){.gemm = {flag[0], flag[1]}});
 }
 
+/* The same elements in another shape; back to the first shape is the first value. */
 Val graph_reshape(Graph *g, Val a, Shape s) {
   if (!a) return 0;
   Val source = g->node[a].op == OP_RESHAPE ? g->node[a].in[0] : a;
@@ -158,6 +163,7 @@ static bool keeps_order(const Shape *a, const uint8_t *perm) {
   return true;
 }
 
+/* A permutation of axes: two become one, and one that keeps the order a reshape. */
 Val graph_transpose(Graph *g, Val a, const uint8_t *perm) {
   if (!a) return 0;
   Attr attr = {.perm = {{0}}};
@@ -174,18 +180,21 @@ Val graph_transpose(Graph *g, Val a, const uint8_t *perm) {
   return graph_reshape(g, source, g->node[v].shape);
 }
 
+/* Part of an axis; the whole is the operand. */
 Val graph_slice(Graph *g, Val a, int axis, int32_t begin, int32_t size) {
   if (!a) return 0;
   Val v = graph_add(g, OP_SLICE, &a, NULL, (Attr){.slice = {axis, begin, size}});
   return v && shape_equal(&g->node[v].shape, &g->node[a].shape) ? a : v;
 }
 
+/* Zeros around the operand; without any it is the operand. */
 Val graph_embed(Graph *g, Val a, int axis, int32_t begin, int32_t size) {
   if (!a) return 0;
   Val v = graph_add(g, OP_EMBED, &a, NULL, (Attr){.slice = {axis, begin, size}});
   return v && shape_equal(&g->node[v].shape, &g->node[a].shape) ? a : v;
 }
 
+/* The value, through which no gradient passes. */
 Val graph_stop(Graph *g, Val a) {
   return a ? graph_add(g, OP_STOP, &a, NULL, (Attr){.map = {0}}) : 0;
 }

@@ -170,6 +170,7 @@ static Val grad_result(Grad *t, Val x, Val loss) {
   return dx ? grad_full(t, x, dx) : graph_fill(g, g->node[x].shape, 0);
 }
 
+/* See graph.h. On failure g->error says why; span and layer are put back. */
 bool graph_gradient(Graph *g, Val loss, const Val *want, Val *adjoint, uint32_t n) {
   if (!loss) return false;
   if (shape_elements(&g->node[loss].shape) != 1)

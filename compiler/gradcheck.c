@@ -52,6 +52,7 @@ static uint64_t map_branch(const Check *c, Val v, uint64_t i) {
   }
 }
 
+/* Whether a node chooses between branches. */
 static bool branches(const Node *n) {
   if (n->op == OP_REDUCE) return n->attr.reduce.fn == S_max;
   if (n->op != OP_MAP) return false;
@@ -147,6 +148,7 @@ static bool *live_of(const Graph *g, Arena *scratch, Val loss) {
   return live;
 }
 
+/* See gradcheck.h. */
 bool graph_check_gradient(Graph *g, Arena *scratch, Val loss, const double *const *value,
                           const Val *leaf, uint32_t n, uint32_t limit, GradCheck *result) {
   Val *adjoint = NEW_ARRAY(scratch, Val, n + 1);

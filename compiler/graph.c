@@ -15,6 +15,7 @@ enum { KEY_WORDS = 20, FIRST_BUCKETS = 1024 };
 
 _Static_assert(sizeof(Node) <= 128, "a network has half a million of these");
 
+/* An empty graph; node 0 is none. */
 void graph_init(Graph *g, Arena *arena, Names *names) {
   memset(g, 0, sizeof *g);
   g->arena = arena;
@@ -35,6 +36,7 @@ void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots) {
   graph_rehash(g, nodes);
 }
 
+/* The node of a value; the pointer holds until the next node is added. */
 const Node *graph_node(const Graph *g, Val v) { return &g->node[v]; }
 
 /* Writes g->error and returns false. */
@@ -65,6 +67,7 @@ static void key_constant(Key *k, const Node *n) {
   key_add(k, n->attr.constant.kind == CONST_IOTA ? 0 : bits);
 }
 
+/* The live member of the attributes, word by word. */
 static void key_attr(Key *k, const Node *n) {
   const Attr *a = &n->attr;
   switch ((AttrKind)optab[n->op].attr) {
@@ -95,6 +98,7 @@ static void key_attr(Key *k, const Node *n) {
   }
 }
 
+/* All that makes a node what it is. */
 static Key node_key(const Node *n) {
   Key k = {.n = 0};
   key_add(&k, n->op);
@@ -106,6 +110,7 @@ static Key node_key(const Node *n) {
   return k;
 }
 
+/* Equal keys, and equal contents of lists, whose keys are only hashes. */
 static bool node_equal(const Node *a, const Key *ka, const Node *b) {
   Key kb = node_key(b);
   if (ka->n != kb.n || memcmp(ka->word, kb.word, (size_t)kb.n * sizeof *kb.word)) return false;
@@ -190,6 +195,7 @@ static Val node_insert(Graph *g, Node *n, const Val *in) {
   return node_append(g, n);
 }
 
+/* The constructor; see graph.h. */
 Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr) {
   Node n = {.op = (uint8_t)op, .dtype = DTYPE_F32, .attr = attr};
   if (declared) n.shape = *declared;
@@ -198,6 +204,7 @@ Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr) 
 
 /* ---- leaves -------------------------------------------------------------------------- */
 
+/* The INPUT, PARAM or STATE of a name, declared now or before. */
 Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val dead) {
   Node n = {.op = (uint8_t)op, .dtype = (uint8_t)dtype, .shape = s};
   n.attr.decl.name = name;
@@ -212,6 +219,7 @@ Val graph_find(const Graph *g, Op op, Name name) {
   return *bucket_find(g, &n);
 }
 
+/* A tensor of one number. */
 Val graph_fill(Graph *g, Shape s, double value) {
   Attr a = {.constant = {.kind = CONST_FILL, .value = value}};
   return graph_add(g, OP_CONST, NULL, &s, a);
@@ -219,10 +227,12 @@ Val graph_fill(Graph *g, Shape s, double value) {
 
 Val graph_const(Graph *g, double value) { return graph_fill(g, (Shape){0}, value); }
 
+/* 0, 1, 2, ... along the one dimension that is not 1. */
 Val graph_iota(Graph *g, Shape s) {
   return graph_add(g, OP_CONST, NULL, &s, (Attr){.constant = {.kind = CONST_IOTA}});
 }
 
+/* A tensor of listed numbers, which are copied. */
 Val graph_list(Graph *g, Shape s, const double *value) {
   uint64_t n = shape_elements(&s);
   double *copy = arena_array(g->arena, n, sizeof *copy);
@@ -231,23 +241,28 @@ Val graph_list(Graph *g, Shape s, const double *value) {
   return graph_add(g, OP_CONST, NULL, &s, a);
 }
 
+/* Uniform numbers; every call is a draw of its own. */
 Val graph_random(Graph *g, Val step, Shape s, uint64_t stream) {
   return graph_add(g, OP_RANDOM, &step, &s, (Attr){.random = {stream}});
 }
 
 /* ---- roots --------------------------------------------------------------------------- */
 
+/* Appends a root with the current place. */
 static void root_add(Graph *g, Root r) {
   r.span = g->span;
   r.layer = g->layer;
   PUSH(g->arena, g, root, r);
 }
 
+/* At the end of a step of the phase, target becomes value, broadcast to its shape. */
 void graph_store(Graph *g, Phase phase, Val target, Val value) {
   if (target && value) value = graph_broadcast(g, value, g->node[target].shape);
-  root_add(g, (Root){.kind = ROOT_STORE, .phase = (uint8_t)phase, .value = value, .target = target});
+  root_add(g, (Root){.kind = ROOT_STORE, .phase = (uint8_t)phase, .value = value,
+                     .target = target});
 }
 
+/* Hands a value to the run. */
 void graph_output(Graph *g, Phase phase, Out out, Name name, Val value) {
   root_add(g, (Root){.kind = ROOT_OUTPUT, .phase = (uint8_t)phase, .out = (uint8_t)out,
                      .value = value, .name = name});
@@ -258,6 +273,7 @@ static Val node_mask(const Node *n) {
   return optab[n->op].attr == ATTR_decl ? n->attr.decl.dead : 0;
 }
 
+/* One sweep down: what a live node reads is live. */
 void graph_live(const Graph *g, Phase phase, bool *live) {
   memset(live, 0, g->nnode * sizeof *live);
   for (uint32_t i = 0; i < g->nroot; i++) {

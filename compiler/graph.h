@@ -40,7 +40,9 @@ typedef enum {
   S_COUNT
 } Scalar;
 
-typedef enum { CLASS_LEAF, CLASS_VIEW, CLASS_MAP, CLASS_REDUCE, CLASS_CONTRACT, CLASS_WINDOW } OpClass;
+typedef enum {
+  CLASS_LEAF, CLASS_VIEW, CLASS_MAP, CLASS_REDUCE, CLASS_CONTRACT, CLASS_WINDOW
+} OpClass;
 typedef enum { KEEPS_NONE, KEEPS_IN, KEEPS_OUT } Keeps;
 typedef enum {                                      /* which member of Attr is live */
   ATTR_none, ATTR_decl, ATTR_constant, ATTR_random, ATTR_gemm, ATTR_conv, ATTR_map, ATTR_reduce,
@@ -50,9 +52,9 @@ typedef enum { CONST_FILL, CONST_IOTA, CONST_LIST } ConstKind;
 typedef enum { POOL_MAX, POOL_AVERAGE } PoolKind;
 
 typedef union {                                     /* live member: optab[op].attr */
-  struct { Name name; uint8_t feed, derived; Val dead; } decl; /* derived: kept by fuse_maintain(), never saved;
-                                                     * dead (PARAM): mask, 0 where a lane is not a
-                                                       * parameter and stays 0; 0: no such lane */
+  struct { Name name; uint8_t feed, derived; Val dead; } decl; /* dead (PARAM): mask, 0 where a
+                                                     * lane is not a parameter and stays 0; 0: none;
+                                                     * derived: by fuse_maintain(), never saved */
   struct { uint8_t kind; double value; const double *list; } constant; /* LIST: one per element */
   struct { uint64_t stream; } random;
   struct { uint8_t ta, tb; } gemm;                  /* operand a, b stored transposed */
@@ -60,7 +62,7 @@ typedef union {                                     /* live member: optab[op].at
   struct { uint8_t fn; } map;                       /* Scalar */
   struct { uint8_t axes, fn; } reduce;              /* bit per axis; S_add or S_max */
   struct { uint8_t perm[MAX_RANK]; } perm;          /* result axis i is operand axis perm[i] */
-  struct { int32_t axis, begin, size; } slice;      /* SLICE: size taken; EMBED: size of the result */
+  struct { int32_t axis, begin, size; } slice;      /* SLICE: size taken; EMBED: of the result */
   struct { int32_t size[2], stride[2], pad[2]; uint8_t kind; } pool;
 } Attr;
 
@@ -109,7 +111,8 @@ void graph_init(Graph *g, Arena *arena, Names *names);
 /* The constructor: checks, shapes, shares. 0 if the operands do not fit (graph->error). */
 Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr);
 
-/* Short forms; each is one graph_add() (or folds), and returns 0 on a shape error or a 0 operand. */
+/* Short forms (fold.c); each is one graph_add() or an older value that equals it, and returns 0
+ * on a shape error or a 0 operand. */
 Val graph_const(Graph *g, double value);                         /* rank 0 */
 Val graph_fill(Graph *g, Shape s, double value);
 Val graph_iota(Graph *g, Shape s);                               /* one dimension other than 1 */
@@ -157,11 +160,11 @@ Val *graph_simplify(Graph *g); /* the new Val of each old one, 0 if dropped */
 /* ---- interpret.c: the float64 reference; shares no code with lowering ---------------- */
 typedef struct Interpreter Interpreter;
 Interpreter *interpreter_new(const Graph *g, Arena *arena);
-void interpreter_set(Interpreter *t, Val leaf, const double *value);      /* INPUT, PARAM, STATE */
-void interpreter_track(Interpreter *t);                                   /* carry error bounds */
-bool interpreter_run(Interpreter *t, Phase phase);                        /* applies the STOREs */
-bool interpreter_eval(Interpreter *t, const Val *want, uint32_t n);       /* only these; no STOREs */
-const double *interpreter_get(const Interpreter *t, Val v);               /* after a run, or a leaf */
-const double *interpreter_error(const Interpreter *t, Val v);             /* running error bound, f32 */
+void interpreter_set(Interpreter *t, Val leaf, const double *value);  /* INPUT, PARAM, STATE */
+void interpreter_track(Interpreter *t);                               /* carry error bounds */
+bool interpreter_run(Interpreter *t, Phase phase);                    /* applies the STOREs */
+bool interpreter_eval(Interpreter *t, const Val *want, uint32_t n);   /* only these; no STOREs */
+const double *interpreter_get(const Interpreter *t, Val v);           /* after a run, or a leaf */
+const double *interpreter_error(const Interpreter *t, Val v);         /* bound of f32, if tracked */
 
 #endif

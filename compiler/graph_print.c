@@ -17,6 +17,7 @@ static const char *const out_name[OUT_COUNT] = {"none", "loss", "hit", "finite",
 
 /* ---- print --------------------------------------------------------------------------- */
 
+/* A name, escaped. */
 static void print_name(const Graph *g, Name name, Text *out) {
   const char *s = name_text(g->names, name);
   text_escaped(out, s, strlen(s));
@@ -29,6 +30,7 @@ static void print_word(const Node *n, Text *out) {
   if (n->op == OP_REDUCE) text_add(out, ".%s", scalartab[n->attr.reduce.fn].name);
 }
 
+/* The operands; a quote marks one that is stored transposed. */
 static void print_operands(const Node *n, Text *out) {
   bool quote[MAX_IN] = {0};
   if (n->op == OP_MATMUL) quote[0] = n->attr.gemm.ta, quote[1] = n->attr.gemm.tb;
@@ -59,6 +61,7 @@ static void print_axes(const Node *n, Text *out) {
     if (n->attr.reduce.axes >> i & 1) text_add(out, "%s%d", comma, i), comma = ",";
 }
 
+/* What the operation has beside its operands. */
 static void print_attr(const Graph *g, const Node *n, Text *out) {
   const Attr *a = &n->attr;
   switch ((AttrKind)optab[n->op].attr) {
@@ -66,6 +69,7 @@ static void print_attr(const Graph *g, const Node *n, Text *out) {
     text_add(out, " ");
     print_name(g, a->decl.name, out);
     if (a->decl.feed) text_add(out, " feed=%s", feed_name[a->decl.feed]);
+    if (a->decl.derived) text_add(out, " derived");
     if (a->decl.dead) text_add(out, " dead=%%%u", a->decl.dead);
     break;
   case ATTR_constant: print_constant(g, n, out); break;
@@ -101,6 +105,7 @@ static void print_place(const Graph *g, Sources *sources, Name layer, Span span,
   text_add(out, "\n");
 }
 
+/* The line of a node. */
 static void print_node(const Graph *g, Sources *sources, Val v, Text *out) {
   const Node *n = &g->node[v];
   text_add(out, "%%%u = ", v);
@@ -112,6 +117,7 @@ static void print_node(const Graph *g, Sources *sources, Val v, Text *out) {
   print_place(g, sources, n->layer, n->span, out);
 }
 
+/* The line of a root. */
 static void print_root(const Graph *g, Sources *sources, const Root *r, Text *out) {
   if (r->kind == ROOT_STORE) {
     text_add(out, "store %s ", phase_name[r->phase]);
@@ -124,6 +130,7 @@ static void print_root(const Graph *g, Sources *sources, const Root *r, Text *ou
   print_place(g, sources, r->layer, r->span, out);
 }
 
+/* All nodes, then all roots. */
 void graph_print(const Graph *g, Sources *sources, Text *out) {
   for (Val v = 1; v < g->nnode; v++) print_node(g, sources, v, out);
   for (uint32_t i = 0; i < g->nroot; i++) print_root(g, sources, &g->root[i], out);
@@ -168,6 +175,7 @@ static const char *verify_root(const Graph *g, const Root *r, uint8_t *stored) {
   return NULL;
 }
 
+/* Finds the first node, then the first root, that breaks a rule. */
 bool graph_verify(const Graph *g, Text *why) {
   Graph scratch = *g; /* rules write the reason of a refusal */
   for (Val v = 1; v < g->nnode; v++) {

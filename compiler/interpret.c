@@ -23,6 +23,7 @@ struct Interpreter {
   bool track;
 };
 
+/* An interpreter without values; the graph must not grow afterwards. */
 Interpreter *interpreter_new(const Graph *g, Arena *arena) {
   Interpreter *t = NEW(arena, Interpreter);
   t->g = g;
@@ -44,6 +45,7 @@ static void room(Interpreter *t, Val v, double **p) {
   if (!*p) *p = arena_array(t->arena, elements(t, v), sizeof **p);
 }
 
+/* Gives a leaf its elements, which are exact. */
 void interpreter_set(Interpreter *t, Val leaf, const double *value) {
   Slot *s = &t->slot[leaf];
   room(t, leaf, &s->value);
@@ -51,8 +53,10 @@ void interpreter_set(Interpreter *t, Val leaf, const double *value) {
   if (s->bound) memset(s->bound, 0, elements(t, leaf) * sizeof *value);
 }
 
+/* The elements of a value, NULL if it has none. */
 const double *interpreter_get(const Interpreter *t, Val v) { return t->slot[v].value; }
 
+/* The bounds of its elements, NULL if none were carried. */
 const double *interpreter_error(const Interpreter *t, Val v) { return t->slot[v].bound; }
 
 /* Computes one node from its operands. */
@@ -91,6 +95,7 @@ static bool run_marked(Interpreter *t) {
   return true;
 }
 
+/* Computes the wanted values and what they read. */
 bool interpreter_eval(Interpreter *t, const Val *want, uint32_t n) {
   memset(t->live, 0, t->g->nnode * sizeof *t->live);
   for (uint32_t i = 0; i < n; i++) t->live[want[i]] = true;
@@ -129,6 +134,7 @@ static void each_store(Interpreter *t, Phase phase, void (*apply)(Interpreter *,
   }
 }
 
+/* One step of a phase; false if a leaf that it reads has no value. */
 bool interpreter_run(Interpreter *t, Phase phase) {
   memset(t->live, 0, t->g->nnode * sizeof *t->live);
   for (uint32_t i = 0; i < t->g->nroot; i++)

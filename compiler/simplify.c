@@ -10,22 +10,32 @@
  * them). Linear in the number of nodes. */
 #include "rules.h"
 
+/* The copy of a declared leaf. */
+static Val leaf_rebuild(Graph *g, const Node *n, Val mask) {
+  Val v = graph_decl(g, (Op)n->op, n->attr.decl.name, (DType)n->dtype, n->shape,
+                     (Feed)n->attr.decl.feed, mask);
+  if (v) g->node[v].attr.decl.derived = n->attr.decl.derived;
+  return v;
+}
+
+/* The copy of a MAP. */
+static Val map_rebuild(Graph *g, const Node *n, const Val *in) {
+  Scalar fn = (Scalar)n->attr.map.fn;
+  switch (node_arity(n)) {
+  case 1: return graph_map1(g, fn, in[0]);
+  case 2: return graph_map2(g, fn, in[0], in[1]);
+  default: return graph_map3(g, fn, in[0], in[1], in[2]);
+  }
+}
+
 /* The copy of a node by the short form of its operation, on operands already copied. */
 static Val node_rebuild(Graph *g, const Node *n, const Val *in) {
   const Attr *a = &n->attr;
-  Attr attr = *a;
   switch ((Op)n->op) {
   case OP_INPUT:
   case OP_PARAM:
-  case OP_STATE:
-    return graph_decl(g, (Op)n->op, a->decl.name, (DType)n->dtype, n->shape, (Feed)a->decl.feed,
-                      in[0]);
-  case OP_MAP:
-    switch (node_arity(n)) {
-    case 1: return graph_map1(g, (Scalar)a->map.fn, in[0]);
-    case 2: return graph_map2(g, (Scalar)a->map.fn, in[0], in[1]);
-    default: return graph_map3(g, (Scalar)a->map.fn, in[0], in[1], in[2]);
-    }
+  case OP_STATE: return leaf_rebuild(g, n, in[0]);
+  case OP_MAP: return map_rebuild(g, n, in);
   case OP_MATMUL: return graph_matmul(g, in[0], a->gemm.ta, in[1], a->gemm.tb);
   case OP_REDUCE: return graph_reduce(g, (Scalar)a->reduce.fn, in[0], a->reduce.axes);
   case OP_RESHAPE: return graph_reshape(g, in[0], n->shape);
@@ -39,7 +49,7 @@ static Val node_rebuild(Graph *g, const Node *n, const Val *in) {
   case OP_POOL2D:
   case OP_COUNT: break;
   }
-  return graph_add(g, (Op)n->op, in, &n->shape, attr);
+  return graph_add(g, (Op)n->op, in, &n->shape, *a);
 }
 
 /* Copies one live node; a declared leaf's only operand here is its mask. */

@@ -134,7 +134,7 @@ static Val lcw_weights(const Golden *t, Graph *g, Val v) {
 
 /* Normalised over the samples. */
 static Val normalised(Graph *g, Val z, Val scale, Val shift) {
-  Val share = graph_const(g, 1.0 / SAMPLES);
+  Val share = graph_const(g, 1.0 / (int)SAMPLES);
   Val d = graph_map2(g, S_sub, z, graph_map2(g, S_mul, graph_reduce(g, S_add, z, 1), share));
   Val square = graph_reduce(g, S_add, graph_map2(g, S_mul, d, d), 1);
   Val var = graph_map2(g, S_add, graph_map2(g, S_mul, square, share), graph_const(g, 1e-5));
@@ -150,7 +150,7 @@ static Val cross_entropy(Graph *g, Val z, Val label) {
   Val chosen = graph_map2(g, S_eq, label, graph_iota(g, matrix(1, CLASSES)));
   Val picked = graph_reduce(g, S_add, graph_map2(g, S_mul, chosen, shifted), 2);
   Val each = graph_map2(g, S_sub, graph_map1(g, S_log, sum), picked);
-  return graph_map2(g, S_mul, total(g, each), graph_const(g, 1.0 / SAMPLES));
+  return graph_map2(g, S_mul, total(g, each), graph_const(g, 1.0 / (int)SAMPLES));
 }
 
 /* Momentum and decay, the dead lane of v left at 0; STOREs of phase TRAIN. */
