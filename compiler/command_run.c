@@ -1,0 +1,152 @@
+/* command_run.c: train, eval and build: from a file (or a checkpoint) to code that runs, through
+ * one pipeline. In process the objects are loaded; for a trainer they are linked. */
+#include <stdio.h>
+#include <string.h>
+#include "checkpoint.h"
+#include "command.h"
+#include "link.h"
+#include "parse.h"
+#include "train.h"
+
+/* The instruction set to compile for: --cpu, else this machine's. */
+static bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
+  static const char *const known[] = {"avx512", "avx2", "baseline"};
+  isa[0] = host_isa(), isa[1] = NULL;
+  const char *want = a->run.cpu;
+  c->isa = isa;
+  c->threads = a->run.threads.given ? (uint32_t)a->run.threads.n : 0;
+  if (!want || !strcmp(want, "native")) return true;
+  size_t i = 0, best = 0;
+  while (i < COUNT_OF(known) && strcmp(known[i], want)) i++;
+  while (strcmp(known[best], isa[0])) best++;
+  if (i == COUNT_OF(known)) return compile_fail(c, LCW_USAGE, "--cpu=%s: not one of native, avx512, avx2, baseline", want);
+  if (i < best) return compile_fail(c, LCW_DEVICE, "--cpu=%s: this machine has no %s; its best is %s", want, want, isa[0]);
+  isa[0] = want;
+  return true;
+}
+
+typedef int RunFunction(const Plan *p, const HostTable *table, const RunOptions *o, const char *what);
+
+static int run_train(const Plan *p, const HostTable *table, const RunOptions *o, const char *what) {
+  (void)what;
+  return train_run(p, table, o);
+}
+
+/* Loads what was compiled and calls `function` on it. */
+static int host_run(Compile *c, const RunOptions *o, RunFunction *function, const char *what) {
+  const Plan *plan;
+  const HostTable *table;
+  Text why;
+  text_init(&why, &c->perm);
+  HostJit *jit = host_load(&c->host, &plan, &table, &why);
+  if (!jit) return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s), LCW_INTERNAL;
+  int code = function(plan, table, o, what);
+  host_unload(jit);
+  return code;
+}
+
+static int train(Arguments *a, Compile *c) {
+  const char *isa[2];
+  if (!isa_choose(a, c, isa) || !compile_run(c, a->place[0], a->run.print_plan ? PASS_plan : PASS_object)) return c->exit;
+  if (a->run.print_plan) {
+    Text out;
+    text_init(&out, &c->perm);
+    return compile_print(c, PASS_plan, &out), text_write(&out);
+  }
+  a->run.file_folder = compile_folder(c);
+  return host_run(c, &a->run, run_train, NULL);
+}
+
+int command_train(int argc, char **argv) {
+  Arguments a;
+  Compile c;
+  int code = arguments_parse(&a, "train", true, 1, 2, argc, argv);
+  if (code >= 0) return code;
+  code = arguments_compile(&a, &c) ? train(&a, &c) : c.exit;
+  compile_release(&c);
+  return code;
+}
+
+/* ---- eval: all that is needed is in the checkpoint ---------------------------------------- */
+
+/* Splits "depth = 50, W = lcw" at its commas outside brackets and quotes. */
+static uint32_t list_split(Arena *arena, const char *s, const char **out, uint32_t most) {
+  uint32_t n = 0;
+  while (s && *s && n < most) {
+    size_t end = 0;
+    int depth = 0;
+    for (bool quoted = false; s[end] && (depth || quoted || s[end] != ','); end++) {
+      if (s[end] == '"') quoted = !quoted;
+      else if (strchr("([{", s[end])) depth++;
+      else if (strchr(")]}", s[end])) depth--;
+    }
+    const char *item = arena_text(arena, s, end);
+    const char *eq = strstr(item, " = ");
+    out[n++] = eq ? arena_printf(arena, "%.*s=%s", (int)(eq - item), item, eq + 3) : item;
+    s += end + (s[end] == ',');
+    s += strspn(s, " ");
+  }
+  return n;
+}
+
+static const char *meta_text(Compile *c, const Checkpoint *k, const char *key) {
+  const char *s = checkpoint_meta(k, key);
+  return s && *s ? arena_text(&c->perm, s, strlen(s)) : NULL;
+}
+
+/* Sets the Compile up from what a checkpoint says of itself; flags of the command line win. */
+static bool compile_of_checkpoint(Arguments *a, Compile *c) {
+  Checkpoint k = {.fd = -1};
+  Fault f = {0};
+  if (!checkpoint_of_run(&k, a->place[0], &f)) return c->exit = fault_print(&f), checkpoint_close(&k), false;
+  c->source = meta_text(c, &k, "source");
+  c->request.net = meta_text(c, &k, "net");
+  c->request.recipe = meta_text(c, &k, "recipe");
+  if (!c->request.data) c->request.data = meta_text(c, &k, "data");
+  a->ndefine = list_split(&c->perm, meta_text(c, &k, "arguments"), a->define, MAX_DEFINE);
+  a->nset = list_split(&c->perm, meta_text(c, &k, "settings"), a->set, MAX_DEFINE);
+  c->request.define = a->define, c->request.ndefine = a->ndefine;
+  c->request.set = a->set, c->request.nset = a->nset;
+  const char *file = meta_text(c, &k, "file");
+  c->path = file ? file : "checkpoint";
+  checkpoint_close(&k);
+  return c->source || compile_fail(c, LCW_DATA, "%s: the checkpoint does not hold its source", a->place[0]);
+}
+
+static int eval(Arguments *a, Compile *c) {
+  const char *isa[2];
+  if (!compile_of_checkpoint(a, c) || !isa_choose(a, c, isa)) return c->exit;
+  if (!compile_run(c, c->path, PASS_object)) return c->exit;
+  a->run.file_folder = compile_folder(c);
+  return host_run(c, &a->run, eval_run, a->place[0]);
+}
+
+int command_eval(int argc, char **argv) {
+  Arguments a;
+  Compile c;
+  int code = arguments_parse(&a, "eval", true, 1, 1, argc, argv);
+  if (code >= 0) return code;
+  code = arguments_compile(&a, &c) ? eval(&a, &c) : c.exit;
+  compile_release(&c);
+  return code;
+}
+
+/* ---- build: a standalone trainer ----------------------------------------------------------- */
+
+static int build(Arguments *a, Compile *c) {
+  static const char *const every[] = {"avx512", "avx2", "baseline", NULL};
+  if (!a->flag[FLAG_OUT]) return command_fail(LCW_USAGE, "build needs a file to write\nhelp: -o BIN");
+  c->isa = every;
+  if (!compile_run(c, a->place[0], PASS_object)) return c->exit;
+  return link_trainer(c, a->flag[FLAG_OUT]);
+}
+
+int command_build(int argc, char **argv) {
+  Arguments a;
+  Compile c;
+  int code = arguments_parse(&a, "build", false, 1, 2, argc, argv);
+  if (code >= 0) return code;
+  code = arguments_compile(&a, &c) ? build(&a, &c) : c.exit;
+  compile_release(&c);
+  return code;
+}

@@ -1,0 +1,230 @@
+/* pass.c: the pipeline as a loop over passes.def. Each pass_<name>() takes the Compile, makes the
+ * next representation of it and returns false after an error that it has reported. */
+#include "pass.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "check.h"
+#include "exit.h"
+#include "lower.h"
+#include "parse.h"
+#include "plan_check.h"
+#include "plan_make.h"
+
+void compile_init(Compile *c) {
+  memset(c, 0, sizeof *c);
+  arena_init(&c->perm, "perm", (size_t)8 << 30);
+  arena_init(&c->pass, "pass", (size_t)8 << 30);
+  front_init(&c->front, &c->perm);
+  c->names = c->front.names;
+  c->remarks.arena = &c->perm;
+  c->target = &target_host;
+  c->dump = c->stop = PASS_COUNT;
+}
+
+void compile_release(Compile *c) {
+  arena_release(&c->pass);
+  arena_release(&c->perm);
+}
+
+bool compile_fail(Compile *c, int code, const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  fputs("error: ", stderr);
+  vfprintf(stderr, fmt, ap);
+  fputc('\n', stderr);
+  va_end(ap);
+  c->exit = code;
+  return false;
+}
+
+const char *compile_folder(Compile *c) {
+  const char *slash = c->path ? strrchr(c->path, '/') : NULL;
+  return slash ? arena_text(&c->perm, c->path, (size_t)(slash - c->path + 1)) : ".";
+}
+
+/* ---- the passes ---------------------------------------------------------------------------- */
+
+static bool pass_parse(Compile *c) {
+  Ast *tree = c->source ? parse_buffer(&c->front, c->path, c->source, strlen(c->source), NULL)
+                        : parse_file(&c->front, c->path);
+  return tree && !diags_exit(&c->front.diags);
+}
+
+static bool pass_check(Compile *c) { return check(&c->front); }
+
+/* Opens the data set as far as shapes and classes need it. */
+static bool data_facts(Compile *c) {
+  ModelData d;
+  if (!model_data(&c->front, &c->request, &d)) return false;
+  if (!d.decl || c->request.checks) return true;
+  DataRequest r = {.kind = d.kind, .path = d.path, .path2 = d.path2, .test = d.test, .test2 = d.test2,
+                   .normalize = d.normalize, .classes = d.classes, .rank = d.rank, .samples = d.samples,
+                   .test_samples = d.test_samples, .seed = d.seed};
+  memcpy(r.dim, d.dim, sizeof r.dim);
+  r.root[0] = c->data_folder;
+  r.root[1] = getenv("LCWC_DATA");
+  r.root[2] = compile_folder(c);
+  r.root[3] = "/usr/share/datasets";
+  Data data;
+  Fault fault = {0};
+  if (!data_peek(&data, &r, &fault)) return c->exit = fault_print(&fault), false;
+  c->request.facts = (ModelFacts){.rank = data.rank, .dtype = data.dtype, .classes = data.classes,
+                                  .samples = data.train.count};
+  memcpy(c->request.facts.dim, data.dim, sizeof data.dim);
+  data_close(&data);
+  return true;
+}
+
+static bool pass_expand(Compile *c) {
+  return data_facts(c) && model_expand(&c->front, &c->request, &c->model);
+}
+
+static bool pass_simplify(Compile *c) {
+  if (!model_executable(&c->front, &c->model)) return false;
+  graph_simplify(&c->model.graph);
+  return true;
+}
+
+static bool pass_fuse(Compile *c) {
+  Graph *g = &c->model.graph;
+  fuse_algebra(g, c->lower, &c->remarks);
+  graph_simplify(g);
+  fuse_maintain(g, c->lower, &c->remarks);
+  graph_simplify(g);
+  return true;
+}
+
+static bool pass_lower(Compile *c) {
+  c->program = lower_graph(&c->model.graph, &c->remarks, &c->perm, &c->pass);
+  return true;
+}
+
+static bool pass_tile(Compile *c) {
+  for (uint32_t i = 0; i < c->program->nkernel; i++) c->target->tile(c->program->kernel[i]);
+  return true;
+}
+
+static bool pass_plan(Compile *c) {
+  c->plan = plan_make(c->program, &c->model, parse_flattened(&c->front), &c->front.sources, &c->perm);
+  return true;
+}
+
+static bool pass_object(Compile *c) {
+  static const char *isa[2];
+  const char *const *want = c->isa;
+  if (!want) isa[0] = host_isa(), want = isa;
+  uint32_t threads = c->threads ? c->threads : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+  Text why;
+  text_init(&why, &c->pass);
+  if (host_compile(&c->perm, c->program->kernel, c->program->nkernel, c->plan, want, threads, &c->host, &why))
+    return true;
+  return compile_fail(c, LCW_INTERNAL, "the host target refused a kernel: %s", why.s);
+}
+
+/* ---- verification, printing ---------------------------------------------------------------- */
+
+static bool verified(Compile *c, Ir made, const char *pass) {
+  Text why;
+  text_init(&why, &c->pass);
+  Fault fault = {0};
+  bool ok = made == IR_GRAPH     ? graph_verify(&c->model.graph, &why)
+            : made == IR_PROGRAM ? program_verify(c->program, &why)
+                                 : true;
+  if (made == IR_PLAN && !plan_check(c->plan, c->plan->size, &fault)) ok = false, text_add(&why, "%s", fault.text);
+  if (ok) return true;
+  return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` made something wrong: %s", pass, why.s ? why.s : "");
+}
+
+/* Prints what writes to a FILE into a Text. */
+static void file_text(Compile *c, PassId pass, Text *out) {
+  char *s = NULL;
+  size_t n = 0;
+  FILE *f = open_memstream(&s, &n);
+  if (!f) return;
+  if (pass_info[pass].to == IR_PLAN) plan_print(c->plan, f);
+  else if (c->front.root) ast_dump(f, &c->front.sources, c->names, c->front.root);
+  fclose(f);
+  text_bytes(out, s, n);
+  free(s);
+}
+
+static void remarks_print(const Compile *c, Text *out) {
+  for (uint32_t i = 0; i < c->remarks.nremark; i++)
+    text_add(out, "# %s: %s\n", name_text(c->names, c->remarks.remark[i].layer), c->remarks.remark[i].text);
+}
+
+void compile_print(Compile *c, PassId pass, Text *out) {
+  switch (pass_info[pass].to) {
+  case IR_TREE: file_text(c, pass, out); break;
+  case IR_GRAPH:
+    graph_print(&c->model.graph, &c->front.sources, out);
+    if (pass == PASS_fuse) remarks_print(c, out);
+    break;
+  case IR_PROGRAM: program_print(c->program, &c->front.sources, out); break;
+  case IR_PLAN: file_text(c, pass, out); break;
+  case IR_TEXT:
+  case IR_OBJECT: break;
+  }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+const PassInfo pass_info[PASS_COUNT] = {
+#define PASS(name, from, to, what) {#name, what, IR_##from, IR_##to},
+#include "passes.def"
+};
+
+static bool (*const pass_function[PASS_COUNT])(Compile *) = {
+#define PASS(name, from, to, what) pass_##name,
+#include "passes.def"
+};
+
+PassId pass_find(const char *name) {
+  PassId p = 0;
+  while (p < PASS_COUNT && strcmp(pass_info[p].name, name)) p++;
+  return p;
+}
+
+static double now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static void times_print(const Compile *c, PassId last) {
+  for (PassId p = 0; p <= last; p++) fprintf(stderr, "%10.2f ms  %s\n", c->ms[p], pass_info[p].name);
+}
+
+/* One pass; false when the pipeline ends here. */
+static bool pass_run(Compile *c, PassId p) {
+  double start = now_ms();
+  bool ok = pass_function[p](c);
+  diags_print(&c->front.diags, stderr);
+  if (!c->exit) c->exit = diags_exit(&c->front.diags);
+  if (!ok && !c->exit) return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` failed without a message", pass_info[p].name);
+  if (!ok || c->exit) return false;
+  bool skip = c->request.checks && pass_info[p].to == IR_GRAPH; /* sizes only */
+  if (!skip && !verified(c, pass_info[p].to, pass_info[p].name)) return false;
+  c->ms[p] = now_ms() - start;
+  arena_release(&c->pass);
+  if (c->dump == p) {
+    Text out;
+    text_init(&out, &c->perm);
+    compile_print(c, p, &out);
+    if (out.n) fwrite(out.s, 1, out.n, stdout);
+  }
+  return c->stop != p;
+}
+
+bool compile_run(Compile *c, const char *path, PassId last) {
+  c->path = path;
+  PassId p = 0;
+  bool on = true;
+  while (on && p <= last) on = pass_run(c, p++);
+  if (c->times) times_print(c, p - 1);
+  return on;
+}
