@@ -48,6 +48,11 @@ bool graph_refuse(Graph *g, const char *fmt, ...) {
   return false;
 }
 
+/* The value that a node needs beside its operands: a PARAM's mask of dead lanes. */
+static Val node_mask(const Node *n) {
+  return optab[n->op].attr == ATTR_decl ? n->attr.decl.dead : 0;
+}
+
 /* ---- sharing ------------------------------------------------------------------------- */
 
 typedef struct { uint64_t word[KEY_WORDS]; int n; } Key;
@@ -202,6 +207,21 @@ Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr) 
   return node_insert(g, &n, in);
 }
 
+/* The same node in another graph, over operands (and a mask) that are there already. */
+Val graph_add_copy(Graph *to, const Node *n, const Val *map) {
+  Node copy = *n;
+  Val in[MAX_IN] = {0};
+  for (int i = 0; i < node_arity(n); i++) in[i] = map[n->in[i]];
+  if (node_mask(n)) copy.attr.decl.dead = map[node_mask(n)];
+  if (node_mask(n) && !node_mask(&copy)) {
+    graph_refuse(to, "the mask of `%s` was not copied", name_text(to->names, n->attr.decl.name));
+    return 0;
+  }
+  to->span = n->span;
+  to->layer = n->layer;
+  return node_insert(to, &copy, in);
+}
+
 /* ---- leaves -------------------------------------------------------------------------- */
 
 /* The INPUT, PARAM or STATE of a name, declared now or before. */
@@ -266,11 +286,6 @@ void graph_store(Graph *g, Phase phase, Val target, Val value) {
 void graph_output(Graph *g, Phase phase, Out out, Name name, Val value) {
   root_add(g, (Root){.kind = ROOT_OUTPUT, .phase = (uint8_t)phase, .out = (uint8_t)out,
                      .value = value, .name = name});
-}
-
-/* The value that a node needs beside its operands: a PARAM's mask of dead lanes. */
-static Val node_mask(const Node *n) {
-  return optab[n->op].attr == ATTR_decl ? n->attr.decl.dead : 0;
 }
 
 /* One sweep down: what a live node reads is live. */

@@ -111,6 +111,10 @@ void graph_init(Graph *g, Arena *arena, Names *names);
 /* The constructor: checks, shapes, shares. 0 if the operands do not fit (graph->error). */
 Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr);
 
+/* A node of another graph with its operands and mask mapped; keeps dtype, span and layer, which
+ * graph_add() of a leaf would not. */
+Val graph_add_copy(Graph *to, const Node *n, const Val *map);
+
 /* Short forms (fold.c); each is one graph_add() or an older value that equals it, and returns 0
  * on a shape error or a 0 operand. */
 Val graph_const(Graph *g, double value);                         /* rank 0 */

@@ -10,14 +10,6 @@
  * them). Linear in the number of nodes. */
 #include "rules.h"
 
-/* The copy of a declared leaf. */
-static Val leaf_rebuild(Graph *g, const Node *n, Val mask) {
-  Val v = graph_decl(g, (Op)n->op, n->attr.decl.name, (DType)n->dtype, n->shape,
-                     (Feed)n->attr.decl.feed, mask);
-  if (v) g->node[v].attr.decl.derived = n->attr.decl.derived;
-  return v;
-}
-
 /* The copy of a MAP. */
 static Val map_rebuild(Graph *g, const Node *n, const Val *in) {
   Scalar fn = (Scalar)n->attr.map.fn;
@@ -29,12 +21,13 @@ static Val map_rebuild(Graph *g, const Node *n, const Val *in) {
 }
 
 /* The copy of a node by the short form of its operation, on operands already copied. */
-static Val node_rebuild(Graph *g, const Node *n, const Val *in) {
+static Val node_rebuild(Graph *g, const Node *n, const Val *map) {
   const Attr *a = &n->attr;
+  Val in[MAX_IN] = {0};
+  for (int i = 0; i < node_arity(n); i++) in[i] = map[n->in[i]];
+  g->span = n->span;
+  g->layer = n->layer;
   switch ((Op)n->op) {
-  case OP_INPUT:
-  case OP_PARAM:
-  case OP_STATE: return leaf_rebuild(g, n, in[0]);
   case OP_MAP: return map_rebuild(g, n, in);
   case OP_MATMUL: return graph_matmul(g, in[0], a->gemm.ta, in[1], a->gemm.tb);
   case OP_REDUCE: return graph_reduce(g, (Scalar)a->reduce.fn, in[0], a->reduce.axes);
@@ -43,23 +36,16 @@ static Val node_rebuild(Graph *g, const Node *n, const Val *in) {
   case OP_SLICE: return graph_slice(g, in[0], a->slice.axis, a->slice.begin, a->slice.size);
   case OP_EMBED: return graph_embed(g, in[0], a->slice.axis, a->slice.begin, a->slice.size);
   case OP_STOP: return in[0];
+  case OP_INPUT:
+  case OP_PARAM:
+  case OP_STATE:
   case OP_CONST:
   case OP_RANDOM:
   case OP_CONV2D:
   case OP_POOL2D:
   case OP_COUNT: break;
   }
-  return graph_add(g, (Op)n->op, in, &n->shape, *a);
-}
-
-/* Copies one live node; a declared leaf's only operand here is its mask. */
-static Val node_copy(Graph *to, const Node *n, const Val *map) {
-  Val in[MAX_IN] = {0};
-  for (int i = 0; i < node_arity(n); i++) in[i] = map[n->in[i]];
-  if (optab[n->op].attr == ATTR_decl) in[0] = map[n->attr.decl.dead];
-  to->span = n->span;
-  to->layer = n->layer;
-  return node_rebuild(to, n, in);
+  return graph_add_copy(g, n, map);
 }
 
 /* Copies what the roots reach into `to`; fills the map from old values to new ones. */
@@ -67,7 +53,7 @@ static void graph_copy(Graph *to, const Graph *g, Val *map) {
   bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
   graph_live(g, PHASE_COUNT, live);
   for (Val v = 1; v < g->nnode; v++)
-    if (live[v]) map[v] = node_copy(to, &g->node[v], map);
+    if (live[v]) map[v] = node_rebuild(to, &g->node[v], map);
   for (uint32_t i = 0; i < g->nroot; i++) {
     Root r = g->root[i];
     r.value = map[r.value];

@@ -274,6 +274,28 @@ static void simplify_drops_and_remaps(void **state) {
   assert_int_equal(map[y], graph_map2(g, S_mul, map[x], graph_map1(g, S_exp, map[x])));
 }
 
+/* Bytes stay bytes, a draw stays a draw of its own, and a derived leaf stays one. */
+static void simplify_keeps_types_and_marks(void **state) {
+  Bench *b = *state;
+  Graph *g = &b->g;
+  Shape s = dims(2, 4, 3, 0, 0);
+  Name name = name_of_text(g->names, "bytes");
+  Val bytes = graph_decl(g, OP_INPUT, name, DTYPE_U8, s, FEED_SAMPLE, 0), step = step_input(b);
+  Val derived = leaf(b, OP_STATE, "copy", s);
+  g->node[derived].attr.decl.derived = 1;
+  Val twice = graph_map2(g, S_add, graph_random(g, step, s, 5), graph_random(g, step, s, 5));
+  graph_store(g, PHASE_TRAIN, derived, graph_map2(g, S_mul, twice, bytes));
+  const Val *map = graph_simplify(g);
+  assert_int_equal(DTYPE_U8, graph_node(g, map[bytes])->dtype);
+  assert_int_equal(FEED_STEP, graph_node(g, map[step])->attr.decl.feed);
+  assert_int_equal(1, graph_node(g, map[derived])->attr.decl.derived);
+  const Node *sum = graph_node(g, map[twice]);
+  assert_int_not_equal(sum->in[0], sum->in[1]);
+  Text why;
+  text_init(&why, &b->arena);
+  assert_true(graph_verify(g, &why));
+}
+
 /* ---- gradients ----------------------------------------------------------------------- */
 
 /* The gradient of the sum of y with respect to x, at one point. */
@@ -454,6 +476,7 @@ int main(void) {
     TEST(broken_graphs_are_found),
     TEST(a_graph_prints),
     TEST(simplify_drops_and_remaps),
+    TEST(simplify_keeps_types_and_marks),
     TEST(ties_follow_the_documents),
     TEST(kinks_are_left_out),
     TEST(gradients_keep_place_and_add_no_transpose),
