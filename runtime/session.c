@@ -60,6 +60,14 @@ static bool open_orders(Session *s, Fault *f) {
   return s->order && s->rows;
 }
 
+/* Constants come with the plan. */
+static void constants_put(const Plan *p, Device *d) {
+  for (uint32_t i = 0; i < p->nbuf; i++) {
+    const PlanBuf *b = PLAN_AT(p, PlanBuf, p->buf) + i;
+    if (b->data) d->put(d, b->offset, PLAN_AT(p, char, b->data), b->bytes);
+  }
+}
+
 bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o, Fault *f) {
   DataRequest request;
   *s = (Session){.plan = p};
@@ -67,9 +75,11 @@ bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOp
   if (!cpu_select(table, o->cpu, f) || !check_memory(p, o, f)) return false;
   request = data_request(p, o->data, o->file_folder);
   uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : 0;
-  return data_open(&s->data, &request, f) && open_orders(s, f) &&
-         (s->device = cpu_open(p, table, o->cpu, threads, f)) != NULL &&
-         executor_open(&s->exec, p, s->device, &s->data, f);
+  if (!data_open(&s->data, &request, f) || !open_orders(s, f)) return false;
+  s->device = cpu_open(p, table, o->cpu, threads, f);
+  if (!s->device || !executor_open(&s->exec, p, s->device, &s->data, f)) return false;
+  constants_put(p, s->device);
+  return true;
 }
 
 void session_close(Session *s) {

@@ -1,0 +1,270 @@
+/* command_bench.c: the lowerings of one network side by side, in one process and one run. In: a
+ * file, a net, a list of lowerings. Out: for each the median time of a training step with its
+ * spread, the ratio to the first, its launches, and how far its weights are from the
+ * first one's after the same steps. Measurements alternate, so that a slow moment of the machine
+ * meets all of them. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "command.h"
+#include "check.h"
+#include "rate.h"
+#include "roofline.h"
+#include "session.h"
+
+enum { MOST_ENTRIES = 8, ROUNDS = 15, STEPS_ROUND = 4, STEPS_COMPARED = 20, MAX_SAMPLES = ROUNDS * STEPS_ROUND };
+
+typedef struct {
+  const char *word;              /* free, fused, ... */
+  Compile c;
+  HostJit *jit;
+  const Plan *plan;
+  const HostTable *table;
+  Session s;
+  uint64_t step;                 /* next step of the timed run */
+  double time[MAX_SAMPLES]; uint32_t ntime;
+  double compile_ms, difference;
+} Entry;
+
+typedef struct {
+  Arguments *a;
+  Entry *entry[MOST_ENTRIES]; uint32_t n;
+  Arena arena;
+  const char *isa[2];
+} Bench;
+
+/* ---- one entry ----------------------------------------------------------------------------- */
+
+/* "W=free" for the first parameter of the net that is a weight set, or NULL. */
+static const char *free_define(Bench *b, const Names *names, const Ast *net) {
+  for (uint32_t i = 0; net && i < net->nchild; i++) {
+    const Ast *list = net->child[i];
+    for (uint32_t j = 0; list && j < list->nchild; j++)
+      if (list->child[j] && list->child[j]->kind == AST_PARAM && list->child[j]->type == TYPE_WEIGHT)
+        return arena_printf(&b->arena, "%s=free", name_text(names, list->child[j]->name));
+  }
+  return NULL;
+}
+
+static bool entry_compile(Bench *b, Entry *e) {
+  Arguments a = *b->a;
+  bool free_set = !strcmp(e->word, "free");
+  a.flag[FLAG_LOWER] = free_set ? "fused" : e->word;
+  if (!arguments_compile(&a, &e->c)) return false;
+  e->c.isa = b->isa;
+  e->c.request.define = a.define;
+  if (free_set && !compile_run(&e->c, a.place[0], PASS_check)) return false;
+  if (free_set) {
+    const char *define = free_define(b, e->c.names, check_pick(&e->c.front, AST_NET, e->c.request.net));
+    if (!define) return compile_fail(&e->c, LCW_USAGE, "--lower=free: the net has no parameter of kind weight to set to free");
+    compile_release(&e->c);
+    a.define[a.ndefine++] = define;
+    const char **list = NEW_ARRAY(&b->arena, const char *, a.ndefine);
+    memcpy(list, a.define, a.ndefine * sizeof *list);
+    if (!arguments_compile(&a, &e->c)) return false;
+    e->c.isa = b->isa, e->c.request.define = list;
+  }
+  if (!compile_run(&e->c, a.place[0], PASS_object)) return false;
+  for (PassId p = 0; p < PASS_COUNT; p++) e->compile_ms += e->c.ms[p];
+  return true;
+}
+
+static bool entry_open(Bench *b, Entry *e) {
+  if (!entry_compile(b, e)) return false;
+  Text why;
+  Fault f = {0};
+  text_init(&why, &b->arena);
+  e->jit = host_load(&e->c.host, &e->plan, &e->table, &why);
+  if (!e->jit) return compile_fail(&e->c, LCW_INTERNAL, "%s: %s", e->word, why.s);
+  b->a->run.file_folder = compile_folder(&e->c);
+  if (session_open(&e->s, e->plan, e->table, &b->a->run, &f)) return true;
+  return e->c.exit = fault_print(&f), false;
+}
+
+static void entry_close(Entry *e) {
+  session_close(&e->s);
+  if (e->jit) host_unload(e->jit);
+  compile_release(&e->c);
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+static bool entry_step(Entry *e, uint64_t seed, Fault *f) {
+  Figures sum = {0};
+  double epochs = (double)e->plan->set.epochs, per = (double)e->s.steps_per_epoch;
+  RateTime at = {floor((double)e->step / per), (double)e->step, epochs, epochs * per};
+  float rate = (float)rate_of(e->plan, &at);
+  bool ok = session_step(&e->s, seed, e->step, e->step % e->s.steps_per_epoch, rate, &sum, f);
+  e->step++;
+  return ok;
+}
+
+static uint64_t seed_of(const Bench *b, const Entry *e) {
+  return b->a->run.seed.given ? b->a->run.seed.n : e->plan->set.seed;
+}
+
+static bool entry_steps(Bench *b, Entry *e, uint32_t n, bool timed) {
+  Fault f = {0};
+  for (uint32_t i = 0; i < n; i++) {
+    double start = clock_seconds();
+    if (!entry_step(e, seed_of(b, e), &f)) return e->c.exit = fault_print(&f), false;
+    if (timed) e->time[e->ntime++] = (clock_seconds() - start) * 1e3;
+  }
+  return true;
+}
+
+/* ---- weights ------------------------------------------------------------------------------- */
+
+/* W of a parameter of n lanes and `rows` rows: v + c (x) s for every sum-to-zero group "a:b". */
+static void weight_fold(double *w, uint64_t lanes, uint64_t rows, const char *groups) {
+  int first, end, used;
+  for (; sscanf(groups, "%d:%d%n", &first, &end, &used) == 2; groups += used + (groups[used] == ',')) {
+    double m = end - first;
+    if (first < 0 || end > (int)lanes || m < 1) return;
+    for (uint64_t r = 0; r < rows; r++) {
+      double s = 0;
+      for (int j = first; j < end; j++) s += w[(uint64_t)j * rows + r];
+      for (int j = first; j < end; j++) w[(uint64_t)j * rows + r] -= s / (j == first ? sqrt(m) : m + sqrt(m));
+    }
+  }
+}
+
+static double *weight_get(Entry *e, const PlanBuf *p) {
+  uint64_t n = p->bytes / sizeof(float);
+  float *raw = malloc(p->bytes ? p->bytes : 1);
+  double *w = malloc(n * sizeof *w + 1);
+  if (!raw || !w) return free(raw), free(w), NULL;
+  e->s.device->get(e->s.device, raw, p->offset, p->bytes);
+  for (uint64_t i = 0; i < n; i++) w[i] = (double)raw[i];
+  free(raw);
+  if (p->fold && p->rank == 2) weight_fold(w, p->dim[0], p->dim[1], plan_text(e->plan, p->fold));
+  return w;
+}
+
+static const PlanBuf *param_find(const Plan *p, const char *name) {
+  for (uint32_t i = 0; i < p->nbuf; i++) {
+    const PlanBuf *b = PLAN_AT(p, PlanBuf, p->buf) + i;
+    if (b->role == BUF_PARAM && !strcmp(plan_text(p, b->name), name)) return b;
+  }
+  return NULL;
+}
+
+/* The largest difference of any weight between two entries, relative to the layer's largest. */
+static double weights_differ(Entry *e, Entry *to) {
+  double worst = 0;
+  for (uint32_t i = 0; i < to->plan->nbuf; i++) {
+    const PlanBuf *q = PLAN_AT(to->plan, PlanBuf, to->plan->buf) + i;
+    if (q->role != BUF_PARAM) continue;
+    const PlanBuf *p = param_find(e->plan, plan_text(to->plan, q->name));
+    if (!p || p->bytes != q->bytes) return NAN;
+    double *x = weight_get(e, p), *y = weight_get(to, q), most = 0, far = 0;
+    for (uint64_t k = 0; x && y && k < p->bytes / sizeof(float); k++) {
+      far = fmax(far, fabs(x[k] - y[k]));
+      most = fmax(most, fabs(y[k]));
+      if (isnan(x[k] - y[k])) far = NAN;
+    }
+    free(x), free(y);
+    if (isnan(far)) return NAN;
+    if (most > 0) worst = fmax(worst, far / most);
+  }
+  return worst;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static int double_order(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static bool bench_run(Bench *b) {
+  for (uint32_t i = 0; i < b->n; i++) {
+    session_init(&b->entry[i]->s, seed_of(b, b->entry[i]));
+    if (!entry_steps(b, b->entry[i], STEPS_COMPARED, false)) return false;
+  }
+  for (uint32_t i = 0; i < b->n; i++)
+    b->entry[i]->difference = strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
+  for (uint32_t round = 0; round < ROUNDS; round++)
+    for (uint32_t i = 0; i < b->n; i++)
+      if (!entry_steps(b, b->entry[i], 1, false) || !entry_steps(b, b->entry[i], STEPS_ROUND, true)) return false;
+  for (uint32_t i = 0; i < b->n; i++) qsort(b->entry[i]->time, b->entry[i]->ntime, sizeof(double), double_order);
+  return true;
+}
+
+/* Flops of a step at the peak, and the bytes of parameters and their state at memory's. */
+static double floor_ms(const Entry *e, const Roofline *r, double *flops) {
+  double bytes = 0;
+  *flops = 0;
+  for (uint32_t i = e->plan->phase[PHASE_TRAIN]; i < e->plan->phase[PHASE_TRAIN + 1]; i++) {
+    const PlanStep *s = PLAN_AT(e->plan, PlanStep, e->plan->step) + i;
+    if (s->op == STEP_LAUNCH) *flops += (double)PLAN_AT(e->plan, PlanKernel, e->plan->kernel)[s->a].flops;
+  }
+  for (uint32_t i = 0; i < e->plan->nbuf; i++) {
+    const PlanBuf *p = PLAN_AT(e->plan, PlanBuf, e->plan->buf) + i;
+    if (p->role == BUF_PARAM || p->role == BUF_STATE) bytes += 2 * (double)p->bytes;
+  }
+  return (*flops / r->flops + bytes / r->bytes) * 1e3;
+}
+
+static uint32_t launches(const Entry *e) {
+  uint32_t n = 0;
+  for (uint32_t i = e->plan->phase[PHASE_TRAIN]; i < e->plan->phase[PHASE_TRAIN + 1]; i++)
+    n += (PLAN_AT(e->plan, PlanStep, e->plan->step) + i)->op == STEP_LAUNCH;
+  return n;
+}
+
+static void report(Bench *b, Text *out) {
+  Entry *base = b->entry[0];
+  double flops;
+  Roofline r = roofline_measure(b->isa[0], base->s.device->threads);
+  double floor = floor_ms(base, &r, &flops);
+  if (b->a->run.json) text_add(out, "{\"schema\":\"lcwc.bench/1\",\"isa\":\"%s\",\"threads\":%u,\"peak_gflops\":%.1f,\"bandwidth_gbytes\":%.2f,\"roofline_ms\":%.3f,\"lowerings\":[",
+                               b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, floor);
+  else text_add(out, "%s, %u threads: peak %.1f GFLOP/s, memory %.1f GB/s; %.3f GFLOP a step, roofline %.2f ms\n\n"
+                "%-15s %9s %9s %9s %9s %9s %9s %11s\n", b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9,
+                floor, "lowering", "ms/step", "5 %", "95 %", "to first", "to roof", "launches", "difference");
+  for (uint32_t i = 0; i < b->n; i++) {
+    Entry *e = b->entry[i];
+    double median = e->time[e->ntime / 2], low = e->time[e->ntime / 20], high = e->time[e->ntime - 1 - e->ntime / 20];
+    const char *form = b->a->run.json
+      ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,\"ratio\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
+      : "%s%-15s %9.3f %9.3f %9.3f %9.3f %9.3f %9u %11s\n";
+    const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-") : arena_printf(&b->arena, "%.2e", e->difference);
+    text_add(out, form, b->a->run.json && i ? "," : "", e->word, median, low, high, median / base->time[base->ntime / 2],
+             median / floor, launches(e), difference);
+  }
+  if (b->a->run.json) text_add(out, "]}\n");
+  else text_add(out, "\ndifference: largest difference of a weight from `%s` after %d steps, relative to its layer's largest\n",
+                b->entry[b->n - 1]->word, STEPS_COMPARED);
+}
+
+static bool entries_open(Bench *b, const char *list) {
+  while (*list && b->n < MOST_ENTRIES) {
+    size_t n = strcspn(list, ",");
+    Entry *e = b->entry[b->n] = NEW(&b->arena, Entry);
+    e->word = arena_text(&b->arena, list, n);
+    b->n++;
+    if (!entry_open(b, e)) return false;
+    list += n + (list[n] == ',');
+  }
+  return b->n > 0;
+}
+
+int command_bench(int argc, char **argv) {
+  Arguments a;
+  int code = arguments_parse(&a, "bench", true, 1, 2, argc, argv);
+  if (code >= 0) return code;
+  Bench b = {.a = &a};
+  b.isa[0] = a.run.cpu && strcmp(a.run.cpu, "native") ? a.run.cpu : host_isa();
+  arena_init(&b.arena, "perm", 0);
+  const char *list = a.flag[FLAG_LOWER] ? a.flag[FLAG_LOWER] : "free,dense,unfused,fused";
+  Text out;
+  text_init(&out, &b.arena);
+  bool ok = entries_open(&b, list) && bench_run(&b);
+  if (ok) report(&b, &out);
+  code = ok ? text_write(&out) : b.n ? b.entry[b.n - 1]->c.exit : LCW_USAGE;
+  for (uint32_t i = 0; i < b.n; i++) entry_close(b.entry[i]);
+  arena_release(&b.arena);
+  return code;
+}
