@@ -23,11 +23,15 @@ Value value_as(Expander *x, Value v, TypeKind type, Span at, const char *what) {
   return value_poison();
 }
 
+/* A block that cannot run yet: what is written, and where its names are read. */
+static Value waiting(Context *c, const Ast *e) {
+  return (Value){.kind = VALUE_BLOCK, .span = e->span, .as.block = {e, c->scope}};
+}
+
 Value eval_as(Expander *x, Context *c, const Ast *e, TypeKind type) {
   if (type == TYPE_BLOCK || type == TYPE_INIT) {
-    Value v = eval(x, c, e);
-    if (v.kind == VALUE_BLOCK || v.kind == VALUE_POISON) return v;
-    return (Value){.kind = VALUE_BLOCK, .span = e->span, .as.block = {e, c->scope}};
+    Value *local = e->kind == AST_NAME ? scope_find(c->scope, e->name) : NULL;
+    return local ? value_as(x, *local, type, e->span, "this") : waiting(c, e);
   }
   if (type == TYPE_WEIGHT) {
     const WeightSet *set = set_eval(x, c, e);
@@ -71,11 +75,6 @@ static Value eval_operator(Expander *x, Context *c, const Ast *e) {
   Value b = eval(x, c, e->child[1]);
   if (a.kind == VALUE_POISON || b.kind == VALUE_POISON) return value_poison();
   return eval_binary(x, c, e, a, b);
-}
-
-/* A block that cannot run yet: what is written, and where its names are read. */
-static Value waiting(Context *c, const Ast *e) {
-  return (Value){.kind = VALUE_BLOCK, .span = e->span, .as.block = {e, c->scope}};
 }
 
 /* `a -> b -> c`: a chain of blocks when nothing flows in yet. */

@@ -42,6 +42,7 @@ struct Scope {
 typedef struct Frame {
   Name path;                     /* whole: hidden.7.linear; 0 at the top */
   uint32_t id;
+  bool closed;                   /* calls add no step: losses and optimisers */
 } Frame;
 
 typedef struct {

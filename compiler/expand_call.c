@@ -277,7 +277,7 @@ static Value invoke(Expander *x, Context *c, const Ast *decl, const Ast *e, cons
   callee.scope->loop = c->scope->loop;
   bool takes = ast_takes_tensor(decl) || decl->kind == AST_INIT;
   if (!bind_call(x, c, &callee, decl, e, in, takes ? n : 0, at)) return value_poison();
-  bool outer = decl->kind == AST_BLOCK && !in_prelude(x, c->scope->file);
+  bool outer = decl->kind == AST_BLOCK && !c->frame->closed && !in_prelude(x, c->scope->file);
   const char *name = name_text(x->front->names, decl->name);
   if (outer) callee.frame = frame_new(x, c->frame, name);
   uint32_t above = x->layer, row = 0;
@@ -319,7 +319,8 @@ static Value invoke_intrinsic(Expander *x, Context *c, int which, const Ast *e, 
 /* An intrinsic as a stage of a user's file: it has a frame and a row as blocks have. */
 static Value intrinsic_stage(Expander *x, Context *c, int which, const Ast *e, const Value *in,
                              uint32_t n) {
-  if (in_prelude(x, c->scope->file)) return invoke_intrinsic(x, c, which, e, in, n, e->span);
+  if (c->frame->closed || in_prelude(x, c->scope->file))
+    return invoke_intrinsic(x, c, which, e, in, n, e->span);
   const char *name = name_text(x->front->names, ast_name(e));
   Frame *f = frame_new(x, c->frame, name);
   Context k = {c->scope, f, c->attributes};

@@ -56,9 +56,9 @@ static void declare_inputs(Expander *x) {
   Names *names = x->front->names;
   x->batch = (Dim){(int32_t)x->model->set.batch, name_of_text(names, "N")};
   Shape rows = {1, {x->batch}}, pair = {1, {{2, 0}}};
-  x->label = graph_decl(g, OP_INPUT, name_of_text(names, "label"), DTYPE_I32, rows, FEED_LABEL, 0);
-  x->rate = graph_decl(g, OP_INPUT, name_of_text(names, "rate"), DTYPE_F32, (Shape){0}, FEED_RATE, 0);
-  x->step = graph_decl(g, OP_INPUT, name_of_text(names, "step"), DTYPE_U32, pair, FEED_STEP, 0);
+  x->label = graph_decl(g, OP_INPUT, name_of_text(names, "run.label"), DTYPE_I32, rows, FEED_LABEL, 0);
+  x->rate = graph_decl(g, OP_INPUT, name_of_text(names, "run.rate"), DTYPE_F32, (Shape){0}, FEED_RATE, 0);
+  x->step = graph_decl(g, OP_INPUT, name_of_text(names, "run.step"), DTYPE_U32, pair, FEED_STEP, 0);
 }
 
 /* The samples of a batch, decoded: stored * scale + shift, per channel. */
@@ -68,8 +68,8 @@ static Val decoded(Expander *x, const Sizes *sizes, Name name) {
   for (int i = 0; i < s.rank; i++) channel.dim[i].n = 1;
   channel.dim[s.rank - 1] = s.dim[s.rank - 1];
   x->sample = graph_decl(g, OP_INPUT, name, (DType)x->request->facts.dtype, s, FEED_SAMPLE, 0);
-  Val scale = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "scale"), DTYPE_F32, channel, FEED_SCALE, 0);
-  Val shift = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "shift"), DTYPE_F32, channel, FEED_SHIFT, 0);
+  Val scale = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.scale"), DTYPE_F32, channel, FEED_SCALE, 0);
+  Val shift = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.shift"), DTYPE_F32, channel, FEED_SHIFT, 0);
   return graph_map2(g, S_add, graph_map2(g, S_mul, x->sample, scale), shift);
 }
 
@@ -281,7 +281,7 @@ static Value expand_phase(Expander *x, const Ast *net, Mode mode) {
 
 /* Calls a block of the prelude with values. */
 Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n) {
-  Frame top = {.id = ++x->frames};
+  Frame top = {.id = ++x->frames, .closed = true};
   Context c = {scope_new(x, x->front->file[0]), &top, NULL};
   return apply(x, &c, name_node(x, block), in, n);
 }

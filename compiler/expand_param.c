@@ -42,7 +42,8 @@ static void param_add(Expander *x, Context *c, Val v, Val dead, SetForm *form, S
   const Value *freeze = attribute(c, WORD_FREEZE);
   const Value *decay = attribute(c, WORD_DECAY), *lr = attribute(c, WORD_LR);
   if (x->mode != MODE_TRAIN || (freeze && freeze->as.integer)) return;
-  Param p = {.value = v, .dead = dead, .form = form, .weight = form != NULL, .span = at,
+  Span span = x->graph->span.len ? x->graph->span : at;
+  Param p = {.value = v, .dead = dead, .form = form, .weight = form != NULL, .span = span,
              .name = graph_node(x->graph, v)->attr.decl.name,
              .lr = lr ? value_number(lr) : 1.0, .decay = decay ? value_number(decay) : NAN};
   PUSH(x->arena, x, param, p);

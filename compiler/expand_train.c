@@ -25,7 +25,7 @@ static void output_rows(Expander *x, Phase phase, Out out, const char *name, Val
 /* The loss of every sample, [N, 1]; 0 after an error. */
 static Val loss_rows(Expander *x, const Recipe *r, Val z) {
   Value block = recipe_block(x, r, "loss");
-  Frame top = {.id = ++x->frames};
+  Frame top = {.id = ++x->frames, .closed = true};
   Context c = {x->top, &top, NULL};
   Value in[] = {value_tensor(z, block.span), value_tensor(label_column(x), block.span)};
   Value v = apply_block(x, &c, &block, in, 2, block.span);
@@ -120,7 +120,7 @@ static void clip_gradients(Expander *x, double clip, Val *gradient) {
 /* One parameter's step by the optimiser. */
 static bool update(Expander *x, const Value *optimizer, const Param *p, Val gradient) {
   Graph *g = x->graph;
-  Frame frame = {.path = p->name, .id = ++x->frames};
+  Frame frame = {.path = p->name, .id = ++x->frames, .closed = true};
   Context c = {x->top, &frame, NULL};
   Val rate = graph_map2(g, S_mul, x->rate, graph_const(g, p->lr));
   double decay = isnan(p->decay) ? x->model->set.decay : p->decay;
