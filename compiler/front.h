@@ -16,6 +16,8 @@ typedef struct {
 } StdlibFile;
 extern const StdlibFile stdlib_files[];
 
+typedef struct Declarations Declarations; /* of all files, by name; made by check() */
+
 typedef struct Front {
   Arena *perm;
   Names *names;
@@ -25,6 +27,7 @@ typedef struct Front {
   size_t nfile, capfile;
   uint32_t nprelude;     /* file[0 .. nprelude) are the prelude's: visible without import */
   Ast *root;             /* the file the user named, or NULL */
+  Declarations *declarations;
   uint32_t nnode;        /* ids of nodes are below or equal to this */
 } Front;
 
