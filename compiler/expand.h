@@ -121,6 +121,7 @@ const Ast *resolve(Expander *x, const Scope *s, const Ast *name);
 Value apply(Expander *x, Context *c, const Ast *stage, const Value *in, uint32_t n);
 Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n, Span at);
 Value call(Expander *x, Context *c, const Ast *e); /* a CALL or NAME in an expression */
+bool size_is_open(Expander *x, const Ast *decl, const Ast *dim); /* `_` and its like */
 /* Binds what flows in, what the call says, and defaults. */
 bool bind_call(Expander *x, Context *c, Context *callee, const Ast *decl, const Ast *e,
                const Value *in, uint32_t n, Span at);

@@ -6,6 +6,7 @@
  * that still lacks its tensor is a value itself: the expression and its scope. */
 #include "expand.h"
 #include <stdio.h>
+#include <string.h>
 
 enum { MAX_DEPTH = 3000 };
 
@@ -84,16 +85,30 @@ static Value argument(Expander *x, Context *c, const Ast *e, const Ast *param) {
   return eval_as(x, c, e, (TypeKind)param->type);
 }
 
+static const Ast *params_of(const Ast *decl) { return ast_child(decl, 0); }
+
+static const Ast *find_param(const Ast *params, Name name) {
+  for (uint32_t i = 0; params && i < params->nchild; i++)
+    if (params->child[i]->name == name) return params->child[i];
+  return NULL;
+}
+
+/* Whether a size is left open: `_`, or the name of a parameter that is no int, as in
+ * `net mlp(tensor x[C, H, W], weight W = free)`. */
+bool size_is_open(Expander *x, const Ast *decl, const Ast *dim) {
+  if (dim->kind != AST_NAME) return false;
+  if (!strcmp(name_text(x->front->names, dim->name), "_")) return true;
+  const Ast *param = find_param(params_of(decl), dim->name);
+  return param && param->type != TYPE_INT;
+}
+
 /* A size of a parameter's shape: binds a name that has no value yet, else compares. */
 static bool bind_size(Expander *x, Context *callee, const Ast *dim, int64_t size) {
-  if (dim->kind == AST_NAME) {
-    if (name_text(x->front->names, dim->name)[0] == '_' &&
-        name_text(x->front->names, dim->name)[1] == 0)
-      return true;
-    if (!scope_find(callee->scope, dim->name) && !resolve(x, callee->scope, dim)) {
-      scope_set(x, callee->scope, dim->name, value_int(size, dim->span));
-      return true;
-    }
+  if (size_is_open(x, callee->scope->decl, dim)) return true;
+  if (dim->kind == AST_NAME && !scope_find(callee->scope, dim->name) &&
+      !resolve(x, callee->scope, dim)) {
+    scope_set(x, callee->scope, dim->name, value_int(size, dim->span));
+    return true;
   }
   Value v = eval_as(x, callee, dim, TYPE_INT);
   return v.kind == VALUE_POISON || v.as.integer == size;
@@ -167,8 +182,6 @@ static bool bind(Expander *x, Context *c, Context *callee, const Ast *param, Val
   return v.kind != VALUE_POISON;
 }
 
-static const Ast *params_of(const Ast *decl) { return ast_child(decl, 0); }
-
 /* The first parameter without a value; of tensors if `tensor`, when there is one. */
 static const Ast *next_param(const Ast *params, Scope *s, bool tensor) {
   const Ast *any = NULL;
@@ -179,12 +192,6 @@ static const Ast *next_param(const Ast *params, Scope *s, bool tensor) {
     if (!any) any = p;
   }
   return any;
-}
-
-static const Ast *find_param(const Ast *params, Name name) {
-  for (uint32_t i = 0; params && i < params->nchild; i++)
-    if (params->child[i]->name == name) return params->child[i];
-  return NULL;
 }
 
 /* Binds the values that flow in, then what is written in the call. */

@@ -84,7 +84,7 @@ static Sizes sample_sizes(const ModelFacts *f) {
 /* A size of the input: as written, from -D, or from the data. */
 static bool input_size(Expander *x, Context *c, const Ast *dim, int64_t data, int64_t *out) {
   const char *name = dim->kind == AST_NAME ? name_text(x->front->names, dim->name) : "";
-  bool open = !strcmp(name, "_");
+  bool open = size_is_open(x, c->scope->decl, dim);
   Value *bound = open || !name[0] ? NULL : scope_find(c->scope, dim->name);
   bool binds = dim->kind == AST_NAME && !open && !bound && !resolve(x, c->scope, dim);
   if (bound && bound->kind == VALUE_INT) *out = bound->as.integer;
