@@ -3,13 +3,15 @@
 #define LCW_GRADCHECK_H
 #include "graph.h"
 
-/* What was found for one leaf. error is worst / largest: the largest difference over the largest
- * element of the gradient by differences, in this leaf (0 if nothing differs). */
+/* What was found for one leaf. worst: the largest difference, beyond the noise that rounding of
+ * the loss makes; largest: the largest element of the gradient by differences; error is worst /
+ * largest. A leaf is faint if no element stands out of the noise: then nothing was measured. */
 typedef struct {
   Val leaf;
   uint32_t checked, kinks;  /* elements compared; left out because a branch changed within h */
   uint32_t at;              /* element with the largest difference */
   double worst, largest, error;
+  bool faint;
 } GradCheck;
 
 /* Compares the gradient of `loss`, a value with one element, with respect to leaf[0..n).

@@ -26,9 +26,10 @@ typedef struct {
   uint32_t nleaf, number;         /* number: of the case, 0.. */
   double *value[MAX_EARLY];       /* of the leaves, by Val */
   const char *skip;               /* why the gradient is not checked */
+  double worst;                   /* largest relative error of a gradient */
 } Case;
 
-typedef struct { uint32_t passed, failed, skipped; } Tally;
+typedef struct { uint32_t passed, failed, skipped; double worst; } Tally;
 
 /* ---- fills --------------------------------------------------------------------------- */
 
@@ -426,6 +427,7 @@ static bool differentiates(const char *row, Case *c, Val loss) {
     return fail(row, c, c->g.error, 0);
   for (uint32_t i = 0; i < c->nleaf; i++) {
     if (!result[i].checked && !result[i].kinks) return fail(row, c, "nothing compared", 0);
+    c->worst = fmax(c->worst, result[i].error);
     if (!(result[i].error <= 1e-7)) return fail(row, c, "gradient", result[i].error);
   }
   return true;
@@ -478,6 +480,7 @@ static void count_case(const Row *row, uint32_t number, Tally *tally) {
   else if (c->skip) tally->skipped++;
   else tally->passed++;
   if (c->skip && number == 0) printf("skip %s: the gradient: %s\n", row->name, c->skip);
+  tally->worst = fmax(tally->worst, c->worst);
   arena_release(&c->arena);
   free(c);
 }
@@ -489,6 +492,7 @@ int main(int argc, char **argv) {
     for (uint32_t k = 0; k < CASES; k++)
       if (argc < 3 || k == (uint32_t)atoi(argv[2])) count_case(&rows[i], k, &tally);
   }
+  printf("largest relative error of a gradient: %.1e\n", tally.worst);
   printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed, tally.skipped);
   return tally.failed || !tally.passed;
 }
