@@ -24,7 +24,7 @@ uint64_t param_stream(Expander *x, Context *c) {
 /* ---- records ------------------------------------------------------------------------------------ */
 
 /* Adds to the parameter counts of the row. */
-static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free, const char *set) {
+static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free, const SetForm *set) {
   if (!x->counts) return;
   const char *stage = c->scope->decl ? name_text(x->front->names, c->scope->decl->name) : "";
   uint32_t row = x->layer ? 0 : layer_open(x, c->frame, stage, c->scope->call);
@@ -33,7 +33,10 @@ static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free, 
   if (!l) return;
   l->full += full;
   l->free += freeze && freeze->as.integer ? 0 : free;
-  if (set) l->set = set;
+  if (set) {
+    l->set = set->set->text;
+    l->unready = set_unready(set);
+  }
   if (row) layer_close(x, row, 0, value_poison());
 }
 
@@ -142,7 +145,7 @@ Value param_weights(Expander *x, Context *c, Shape s, int64_t groups, Span at) {
   if (!f || !tensors_left(x, at)) return value_poison();
   bool projected = x->projected && f->ngroup;
   uint64_t all = shape_elements(&s), rows = (uint64_t)s.dim[s.rank - 1].n;
-  count_params(x, c, all, free_of(f, rows), f->set->text);
+  count_params(x, c, all, free_of(f, rows), f);
   Val dead = projected ? 0 : set_dead(x->graph, f);
   Val param = graph_decl(x->graph, OP_PARAM, frame_name(x, c->frame, "v"), DTYPE_F32, s, FEED_NONE, dead);
   param_add(x, c, param, dead, f, at);

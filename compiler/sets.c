@@ -8,9 +8,12 @@
 #include "sets.h"
 #include <math.h>
 
-/* Whether this version can train it: free, or disjoint sums alone. */
-bool set_executable(const SetForm *f) {
-  return !f->linear_other && f->norm == NORM_NONE && !f->sigma;
+/* Free rows and disjoint sums have a form that is built here. */
+const char *set_unready(const SetForm *f) {
+  if (f->norm == NORM_GAIN) return "the rows have a learnt norm";
+  if (f->norm == NORM_FIXED) return "the rows have a fixed norm";
+  if (f->sigma) return "the matrix has a fixed spectral norm";
+  return f->linear_other ? "its equations are not sums of disjoint groups" : NULL;
 }
 
 /* ---- vectors over the lanes ---------------------------------------------------------------- */

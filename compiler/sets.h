@@ -41,7 +41,8 @@ typedef struct {
   Val dead;                      /* made on first use */
 } SetForm;
 
-bool set_executable(const SetForm *f);
+/* Why this version cannot train rows of this set; NULL: it can. */
+const char *set_unready(const SetForm *f);
 /* W from V, as ordinary nodes; `dense`: by a stored basis. Lanes in front, rows last. */
 Val set_weights(Graph *g, SetForm *f, Val v, bool dense);
 /* V from rows drawn at random: their orthogonal projection, in coordinates of the set. */
