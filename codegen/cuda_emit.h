@@ -52,9 +52,9 @@ bool arg_wide(const Kernel *k, const Arg *a);
 const char *address_text(Emit *e, const Arg *a);             /* over the parts' usual index names */
 void guard_strides(const Guard *g, int64_t *stride);          /* coefficients, as strides */
 
-void function_open(Emit *e, const char *suffix, uint32_t block, bool partial);
+void function_open(Emit *e, const char *suffix, bool partial);
 uint32_t scalar_operands(uint32_t fn);
-const char *value_text(Emit *e, uint32_t i);
+const char *operand_text(Emit *e, uint32_t i);
 const char *identity_text(const Instr *reduce);
 /* Prints the instructions of `stage` that vary over exactly `parts`; REDUCEs are the caller's. */
 void stage_print(Emit *e, uint32_t stage, uint32_t parts);
@@ -80,6 +80,7 @@ typedef struct {
   int slab;                        /* values of K per step of the pipeline */
   bool swizzled;                   /* K-major operands stay K-major, in swizzled rows of 128 bytes */
   int pitch;                       /* words between two values of K of the other operands */
+  const char *names;               /* a line of what the next two stand on, or NULL */
   const char *row, *column;        /* of the thread, in the tile */
   const char *row_of, *column_of;  /* of i and j, added to them */
   const char *declare, *element;   /* the accumulators, and one of them */
@@ -105,8 +106,8 @@ typedef struct {
 Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part);
 void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base);
 void operand_copy_print(Emit *e, const Tile *t, const Operand *o);
-void digits_setup_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
-void digits_advance_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
+void odometer_setup_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
+void odometer_advance_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
 /* Where fragments are read from, before the loop; and the products of one slab. */
 void multiply_setup_print(Emit *e, const Tile *t, const Operand *o, int base);
 void multiply_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);

@@ -189,7 +189,7 @@ static const char *float_text(Emit *e, float x) {
   return emit_printf(e, strpbrk(s, ".e") ? "%sf" : "%s.0f", s);
 }
 
-const char *value_text(Emit *e, uint32_t i) {
+const char *operand_text(Emit *e, uint32_t i) {
   const Instr *n = &e->k->instr[i];
   if (n->op == I_CONST) return float_text(e, n->k);
   if (n->op == I_ACC) return e->accumulator;
@@ -209,7 +209,7 @@ static const char *scalar_text(Emit *e, const Instr *n) {
     bool inside = (*before >= 'a' && *before <= 'z') || (s[1] >= 'a' && s[1] <= 'z');
     if (*s < 'a' || *s > 'c' || inside) text_bytes(&t, s, 1);
     else {
-      const char *value = value_text(e, operand[*s - 'a']);
+      const char *value = operand_text(e, operand[*s - 'a']);
       text_add(&t, value[0] == '-' ? "(%s)" : "%s", value);
     }
   }
@@ -230,7 +230,7 @@ static const char *random_text(Emit *e, const Instr *n) {
 
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   const Arg *a = &e->k->arg[n->b];
-  const char *value = value_text(e, n->a), *inside = inside_text(e, a);
+  const char *value = operand_text(e, n->a), *inside = inside_text(e, a);
   if (e->o->rounded >> n->b & 1) value = emit_printf(e, "round_tf32(%s)", value);
   if (a->dtype != DTYPE_F32) value = emit_printf(e, "%s(%s)", dtype_row[a->dtype].store, value);
   if (!(parts & IN_R)) inside = both_text(e, e->once, inside);
@@ -250,7 +250,7 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
                        : n->op == I_RANDOM ? random_text(e, n)
                                            : NULL;
     const char *declare = parts && parts == e->arrays ? "" : "const float ";
-    if (text) emit_line(e, "%s%s = %s;", declare, value_text(e, i), text);
+    if (text) emit_line(e, "%s%s = %s;", declare, operand_text(e, i), text);
     else if (n->op == I_STORE) store_print(e, n, parts);
   }
 }
@@ -261,7 +261,7 @@ const char *identity_text(const Instr *reduce) {
 
 void reduce_print(Emit *e, uint32_t i) {
   const Instr *n = &e->k->instr[i];
-  const char *value = value_text(e, n->a);
+  const char *value = operand_text(e, n->a);
   if (n->fn == SCALAR_max) emit_line(e, "v%u = larger(v%u, %s);", i, i, value);
   else emit_line(e, "v%u += %s;", i, value);
 }
@@ -289,10 +289,10 @@ static void source_print(Emit *e) {
   text_add(e->out, "\"\n");
 }
 
-void function_open(Emit *e, const char *suffix, uint32_t block, bool partial) {
+void function_open(Emit *e, const char *suffix, bool partial) {
   const Kernel *k = e->k;
   source_print(e);
-  text_add(e->out, "extern \"C\" __global__ void __launch_bounds__(%u) %s%s(\n", block, k->name, suffix);
+  text_add(e->out, "entry %s%s(\n", k->name, suffix);
   for (uint32_t i = 0; i < k->narg; i++) {
     const Arg *a = &k->arg[i];
     text_add(e->out, "%s%s%s *__restrict__ a%u%s", i % 3 ? " " : "    ", a->use & ARG_WRITE ? "" : "const ",

@@ -46,6 +46,8 @@ void command_help(FILE *out, const CommandInfo *c);
 #define COMMAND(name, places, what, example) int command_##name(int argc, char **argv);
 #include "commands.def"
 
+int check_report(Front *f, const ModelRequest *request, bool json, const char *path, Text *out);
+
 /* Written with the front end: they have options of their own. */
 int fmt_main(int argc, char **argv);
 int explain_main(int argc, char **argv);

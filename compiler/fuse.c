@@ -143,14 +143,16 @@ static Val whole_sum(Fuse *f, const Node *n, Val operand) {
   return graph_reduce(f->to, fn, graph_reduce(f->to, fn, operand, 1u), 2u);
 }
 
-/* The node v of `from`, rebuilt on operands `in` of `to`. */
-static Val rebuild(Fuse *f, const Node *n, const Val *in) {
+/* The node n of `from`, rebuilt in `to`, where map[v] stands for v. */
+static Val rebuild(Fuse *f, const Node *n, const Val *map) {
+  Val in[MAX_IN];
+  for (int i = 0; i < MAX_IN; i++) in[i] = map[n->in[i]];
   Val v = 0;
   if (n->op == OP_MATMUL) return contract(f, in[0], n->attr.gemm.ta, in[1], n->attr.gemm.tb);
   if (n->op == OP_REDUCE && n->attr.reduce.axes == 3 && node(f, in[0])->shape.rank == 2)
     return whole_sum(f, n, in[0]);
   if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add && moves_out(f)) v = commute(f, in[0], n->attr.reduce.axes);
-  return v ? v : graph_add(f->to, n->op, in, &n->shape, n->attr);
+  return v ? v : graph_add_copy(f->to, n, map);
 }
 
 static void roots_copy(Graph *to, const Graph *from, const Val *map) {
@@ -168,12 +170,8 @@ void fuse_algebra(Graph *g, Lowering lower, Remarks *remarks) {
   Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
   for (Val v = 1; v < g->nnode; v++) {
     const Node *n = graph_node(g, v);
-    Val in[MAX_IN] = {0};
-    for (int i = 0; i < MAX_IN; i++) in[i] = map[n->in[i]];
-    Node copy = *n;
-    if (copy.op == OP_PARAM) copy.attr.decl.dead = map[copy.attr.decl.dead];
     to.span = n->span, to.layer = n->layer;
-    map[v] = rebuild(&f, &copy, in);
+    map[v] = rebuild(&f, n, map);
   }
   roots_copy(&to, g, map);
   *g = to;

@@ -71,18 +71,9 @@ static Val leaf_new(Maintain *m, Val v) {
   return d;
 }
 
-static Val copy_node(Graph *to, const Node *n, const Val *map) {
-  Val in[MAX_IN];
-  for (int i = 0; i < MAX_IN; i++) in[i] = map[n->in[i]];
-  Attr attr = n->attr;
-  if (n->op == OP_PARAM) attr.decl.dead = map[attr.decl.dead];
-  to->span = n->span, to->layer = n->layer;
-  return graph_add(to, n->op, in, &n->shape, attr);
-}
-
 static void graph_copy(Maintain *m) {
   for (Val v = 1; v < m->from->nnode; v++)
-    m->map[v] = m->kept[v] ? leaf_new(m, v) : copy_node(m->to, graph_node(m->from, v), m->map);
+    m->map[v] = m->kept[v] ? leaf_new(m, v) : graph_add_copy(m->to, graph_node(m->from, v), m->map);
   for (uint32_t i = 0; i < m->from->nroot; i++) {
     Root r = m->from->root[i];
     r.value = m->map[r.value], r.target = m->map[r.target];
@@ -98,7 +89,7 @@ static void kept_store(Maintain *m, Phase phase, const Val *leaf) {
     const Node *n = graph_node(g, v);
     if (n->op == OP_PARAM) map[v] = leaf[v];
     else if (m->depends[v] == 0) map[v] = m->map[v];
-    else if (derived(m, v)) map[v] = copy_node(m->to, n, map);
+    else if (derived(m, v)) map[v] = graph_add_copy(m->to, n, map);
     if (m->kept[v] && map[v]) {
       m->to->span = n->span, m->to->layer = n->layer;
       graph_store(m->to, phase, m->map[v], map[v]);

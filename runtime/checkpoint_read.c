@@ -227,7 +227,7 @@ static bool read_checkpoint(Checkpoint *c, uint64_t size, Fault *f) {
                      (unsigned long long)n, CHECKPOINT_HEADER);
   if (!(c->header = memory_new(n + 1, 1, c->shown, f))) return false;
   if (!read_at(c, sizeof raw, c->header, n, f)) return false;
-  if (memchr(c->header, 0, n) || !utf8_valid(c->header, n))
+  if (memchr(c->header, 0, n) || !utf8_proper(c->header, n))
     return damaged(c, f, "its header is not UTF-8 text");
   if (!take_checksum(c->header, n, &sum)) return damaged(c, f, "it is not a checkpoint of lcwc");
   uint64_t h = hash64(c->header, n, n);

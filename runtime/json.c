@@ -172,7 +172,7 @@ static int utf8_length(unsigned char c, uint32_t *least) {
   return c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
 }
 
-bool utf8_valid(const char *s, size_t n) {
+bool utf8_proper(const char *s, size_t n) {
   for (size_t i = 0; i < n;) {
     unsigned char c = (unsigned char)s[i];
     uint32_t least;
@@ -223,7 +223,7 @@ void lines_add(Lines *l, const char *fmt, ...) {
 }
 
 void lines_quoted(Lines *l, const char *s) {
-  bool whole = utf8_valid(s, strlen(s));
+  bool whole = utf8_proper(s, strlen(s));
   lines_bytes(l, "\"", 1);
   for (; *s; s++) {
     unsigned char c = (unsigned char)*s;

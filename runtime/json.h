@@ -20,7 +20,7 @@ bool json_whole(Json *j, uint64_t *out); /* plain digits */
 bool json_number(Json *j, double *out);  /* null: NaN */
 bool json_skip(Json *j);                 /* any value, at most 8 deep */
 bool json_end(Json *j);                  /* only spaces are left */
-bool utf8_valid(const char *s, size_t n);
+bool utf8_proper(const char *s, size_t n);
 
 /* Growing text. `bad`: no memory; then `s` may be NULL. */
 typedef struct Lines { char *s; size_t n, cap; bool bad; } Lines;
