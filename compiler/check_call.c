@@ -41,7 +41,8 @@ typedef struct {
   Check *c;
   const Ast *decl, *params, *call;
   bool bound[PARAMS_MAX];
-  bool partial; /* positions are not certain: only names are checked */
+  uint32_t flowed; /* parameters that what came from the left took */
+  bool partial;    /* positions are not certain: only names are checked */
 } Binding;
 
 static const char *decl_text(const Binding *b) { return check_name(b->c, b->decl->name); }
@@ -104,7 +105,8 @@ static void bind_positional(Binding *b, const Ast *arg, Kind got) {
     bind_value(b, arg, got, i);
     return;
   }
-  diag_at(check_diags(b->c), E0404, arg->span, decl_text(b), most, most == 1 ? "" : "s", b->call->nchild - 1);
+  uint32_t room = most - b->flowed;
+  diag_at(check_diags(b->c), E0404, arg->span, decl_text(b), room, room == 1 ? "" : "s", b->call->nchild - 1);
   if (most) diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b), params_text(b->c, b->params));
   b->partial = true;
 }
@@ -114,6 +116,7 @@ static void bind_flow(Binding *b, int flows) {
   uint32_t i;
   while (flows != FLOWS_NONE && (i = next_param(b, true)) < b->params->nchild) {
     b->bound[i] = true;
+    b->flowed++;
     if (flows == FLOWS_ONE) break;
   }
 }
@@ -326,14 +329,24 @@ static void check_word(Check *c, const Ast *e, const Term *t) {
   }
 }
 
+enum { ATTRIBUTES_MAX = 512 };
+
+static size_t add_weights(const Ast *file, Name *candidate, size_t n) {
+  for (uint32_t i = 0; i < file->nchild && n < ATTRIBUTES_MAX; i++)
+    if (file->child[i]->kind == AST_WEIGHT) candidate[n++] = file->child[i]->name;
+  return n;
+}
+
+/* E0412 with the nearest attribute or weight set. */
 static void report_attribute(Check *c, const Ast *e) {
   Front *f = c->front;
-  Name wrong = ast_name(e), candidate[64];
+  Name candidate[ATTRIBUTES_MAX];
   size_t n = 0;
   for (size_t i = 0; term_at(i); i++)
     if (term_at(i)->place == PLACE_ATTRIBUTE) candidate[n++] = name_of_text(f->names, term_at(i)->name);
-  Name near = name_nearest(f->names, wrong, candidate, n);
-  if (!near) near = scope_nearest(c, wrong, false);
+  n = add_weights(c->file, candidate, n);
+  for (uint32_t i = 0; i < f->nprelude; i++) n = add_weights(f->file[i], candidate, n);
+  Name near = name_nearest(f->names, ast_name(e), candidate, n);
   diag_at(check_diags(c), E0412, e->span, text_of(c, callee_of(e)));
   if (near) diag_here(check_diags(c), "did you mean `@%s`?", check_name(c, near));
 }

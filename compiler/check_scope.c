@@ -161,6 +161,8 @@ Name scope_nearest(Check *c, Name wrong, bool stage) {
   if (f->diags.errors > SUGGESTIONS_MAX) return 0;
   Candidates all = {.arena = f->perm};
   const char *synopsis, *word;
+  for (size_t i = 0; term_at(i); i++)
+    if (c->place && term_at(i)->place == c->place) PUSH(f->perm, &all, item, name_of_text(f->names, term_at(i)->name));
   for (uint32_t i = 0; i < c->nlocal; i++) {
     Kind kind = c->local[i].kind;
     bool fits = !stage || kind == TYPE_BLOCK || kind == KIND_UNKNOWN;
@@ -174,8 +176,6 @@ Name scope_nearest(Check *c, Name wrong, bool stage) {
   for (uint32_t i = 0; i < f->nprelude; i++) add_candidates(&all, f->file[i], stage);
   for (size_t i = 0; (word = intrinsic_at(i, &synopsis)) != NULL; i++)
     PUSH(f->perm, &all, item, name_of_text(f->names, word));
-  for (size_t i = 0; term_at(i); i++)
-    if (c->place && term_at(i)->place == c->place) PUSH(f->perm, &all, item, name_of_text(f->names, term_at(i)->name));
   return name_nearest(f->names, wrong, all.item, all.nitem);
 }
 

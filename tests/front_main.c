@@ -17,6 +17,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[i], "--ast") == 0) dump = true;
     else if (strcmp(argv[i], "--no-check") == 0) checks = false;
     else if (strcmp(argv[i], "--diag=short") == 0) f.diags.brief = true;
+    else if (strcmp(argv[i], "--max-errors=0") == 0) f.diags.max_errors = 0;
     else if (strcmp(argv[i], "-Wall") == 0) f.diags.remarks = true;
     else path = argv[i];
   }
