@@ -95,7 +95,7 @@ static void loop_print(Emit *e, const Tile *t, const Operand *lhs, const Operand
   emit_open(e, "if (ahead < %d)", slabs);
   operand_copy_print(e, t, lhs);
   operand_copy_print(e, t, rhs);
-  digits_advance_print(e, t, lhs, rhs);
+  odometer_advance_print(e, t, lhs, rhs);
   emit_close(e);
   emit_line(e, "copy_commit();");
   emit_line(e, "slot = slot == %d ? 0 : slot + %d;", stage * (stages - 1), stage);
@@ -231,7 +231,7 @@ static bool column_print(Emit *e) {
     }
   e->arrays = 0, e->only = only;
   e->live[PART_M] = e->live[PART_N] = NULL;
-  function_open(e, "_column", BLOCK, true);
+  function_open(e, "_column", true);
   emit_line(e, "const int n = block_x() * %d + thread_index();", BLOCK);
   int32_t columns = part_extent(e, PART_N), index = 0;
   uint32_t tiles = tiles_of(k, PART_M);
@@ -263,14 +263,14 @@ bool contract_print(Emit *e) {
   operands_of(e->k, t, &lhs, &rhs);
   if (!contract_check(e, &lhs) || !contract_check(e, &rhs)) return false;
   bool partial = column_sums(e->k) > 0;
-  function_open(e, "", BLOCK, partial);
-  emit_line(e, "extern __shared__ __align__(128) unsigned char memory[];");
+  function_open(e, "", partial);
+  emit_line(e, "dynamic_shared unsigned char memory[];");
   emit_line(e, "const u32 base = shared_address(memory);");
   emit_line(e, "const int m0 = block_y() * %d, n0 = block_x() * %d;", TILE, TILE);
-  emit_line(e, "const int warp = thread_index() / 32, lane = thread_index() %% 32;");
+  if (t->names) emit_line(e, "%s", t->names);
   operand_setup_print(e, t, &lhs, 0);
   operand_setup_print(e, t, &rhs, lhs.bytes);
-  digits_setup_print(e, t, &lhs, &rhs);
+  odometer_setup_print(e, t, &lhs, &rhs);
   multiply_setup_print(e, t, &lhs, 0);
   multiply_setup_print(e, t, &rhs, lhs.bytes);
   emit_line(e, "/* prologue */");

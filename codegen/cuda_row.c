@@ -17,7 +17,7 @@ void map_launch(const Kernel *k, CudaLaunch *launch) {
 
 void map_print(Emit *e) {
   int32_t count = part_extent(e, PART_P);
-  function_open(e, "", BLOCK, false);
+  function_open(e, "", false);
   stage_print(e, 0, 0);
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", MAP_EACH);
@@ -96,7 +96,7 @@ void row_print(Emit *e) {
   const Kernel *k = e->k;
   Team team = team_choose(k);
   int32_t rows = part_extent(e, PART_P);
-  function_open(e, "", BLOCK, false);
+  function_open(e, "", false);
   if (team_row[team].shares) emit_line(e, "__shared__ float share[%d];", BLOCK);
   emit_line(e, "const int p = block_x() * %d + %s, lane = %s;", team_row[team].rows, team_row[team].row,
             team_row[team].lane);

@@ -1,10 +1,11 @@
 /* cuda_slab.c: the way of an operand from global to shared memory, a slab of K at a time, by
- * asynchronous copies of 16 bytes (of 4 where rows are not aligned or K is not contiguous).
+ * asynchronous copies of 16 bytes (of 4 where rows are not aligned or nothing is contiguous).
  *
- * A thread's place in the slab never changes. Of a K-major operand ("rows") it has one k and
- * several rows, each with its own base and guard coordinates, computed once; along K it follows
- * one pointer ("steady") or the digits of K, advanced like an odometer. Of the others it has one
- * row and several k. Outside of a guard, an extent or K, zeros are copied.
+ * A thread's place in the slab never changes: it has one k and several rows. Each row has its
+ * base and its guard coordinates, computed once (one pointer for all where they are evenly
+ * spaced and unguarded: "straight"). Along K it follows one pointer ("steady"), or the digits of
+ * K as an odometer that all threads share where a slab never crosses the fastest axis, else a
+ * division. Outside of a guard, an extent or K, zeros are copied.
  *
  * No argument says "transposed": what is K-major is read from the strides. */
 #include "cuda_emit.h"
@@ -46,86 +47,75 @@ Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part) 
   o.vector = axis_vectors(k, a, o.rows ? along : across) && (t->swizzled || !o.rows) ? 4 : 1;
   o.straight = walk_linear(k, a->stride, part, &step) && !a->nguard;
   o.steady = walk_linear(k, a->stride, PART_K, &step) && !guards_vary(k, a, PART_K);
-  o.lanes = (o.rows ? t->slab : TILE) / (int)o.vector;
-  o.step = BLOCK / o.lanes;
-  o.copies = (o.rows ? TILE : t->slab) / o.step;
+  o.lanes = o.rows ? t->slab / (int)o.vector : BLOCK / t->slab;
+  o.step = o.rows ? BLOCK / o.lanes : o.lanes * (int)o.vector;
+  o.copies = TILE / o.step;
   o.bytes = 4 * (o.rows && t->swizzled ? TILE * t->slab : t->slab * t->pitch);
   return o;
 }
 
-/* ---- the digits of K ------------------------------------------------------------------------- */
+/* ---- along K ----------------------------------------------------------------------------------- */
 
-/* True if a slab never crosses the fastest axis of K: then all threads share the digits. */
-static bool digits_shared(const Kernel *k, const Tile *t) {
-  return k->extent[part_last(k, PART_K)] % t->slab == 0;
+/* True if a slab never crosses the fastest axis of K: then k0, k1 ... are an odometer. */
+static bool odometer_fits(const Kernel *k, const Tile *t) { return k->extent[part_last(k, PART_K)] % t->slab == 0; }
+
+static bool odometer_used(const Kernel *k, const Tile *t, const Operand *lhs, const Operand *rhs) {
+  return odometer_fits(k, t) && !(lhs->steady && rhs->steady);
 }
 
-static bool digits_used(const Operand *o) { return o->rows && !o->steady; }
-
-/* The digit of axis `a`: k0, k1 ... where shared, else lhs_k0 ... */
-static const char *digit_name(Emit *e, const Tile *t, const Operand *o, uint32_t a) {
+static const char *digit_name(Emit *e, uint32_t axis) {
   uint32_t number = 0;
-  for (uint32_t i = 0; i < a; i++) number += e->k->part[i] == PART_K;
-  return digits_shared(e->k, t) ? emit_printf(e, "k%u", number) : emit_printf(e, "%s_k%u", o->name, number);
+  for (uint32_t i = 0; i < axis; i++) number += e->k->part[i] == PART_K;
+  return emit_printf(e, "k%u", number);
 }
 
-static void digits_declare(Emit *e, const Tile *t, const Operand *o) {
-  const Kernel *k = e->k;
-  int64_t inner = kernel_extent(k, kernel_axes(k, PART_K)) > INT32_MAX ? 0 : 1;
-  for (uint32_t a = k->naxis; a-- > 0;) {
-    if (k->part[a] != PART_K) continue;
-    if (digits_shared(k, t) || inner >= t->slab) emit_line(e, "int %s = 0;", digit_name(e, t, o, a));
-    else
-      emit_line(e, "int %s = %s_k / %lld %% %d;", digit_name(e, t, o, a), o->name, (long long)inner, k->extent[a]);
-    inner *= k->extent[a];
-  }
+void odometer_setup_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
+  if (!odometer_used(e->k, t, lhs, rhs)) return;
+  for (uint32_t a = 0; a < e->k->naxis; a++)
+    if (e->k->part[a] == PART_K) emit_line(e, "int %s = 0;", digit_name(e, a));
 }
 
 /* One slab further: the fastest digit, and carries into the slower ones. */
-static void digits_carry(Emit *e, const Tile *t, const Operand *o) {
+void odometer_advance_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
   const Kernel *k = e->k;
+  if (!odometer_used(k, t, lhs, rhs)) return;
   uint32_t last = part_last(k, PART_K), depth = 0;
-  const char *digit = digit_name(e, t, o, last);
-  emit_line(e, "%s += %d;", digit, t->slab);
+  emit_line(e, "%s += %d;", digit_name(e, last), t->slab);
   for (uint32_t a = last; a-- > 0;) {
     if (k->part[a] != PART_K) continue;
-    const char *slower = digit_name(e, t, o, a);
-    if (depth++) emit_open(e, "if (%s == %d)", digit, k->extent[last]);
-    else emit_open(e, "%s (%s >= %d)", k->extent[last] < t->slab ? "while" : "if", digit, k->extent[last]);
-    emit_line(e, depth == 1 ? "%s -= %d;" : "%s = 0;", digit, k->extent[last]);
-    emit_line(e, "%s++;", slower);
-    digit = slower, last = a;
+    emit_open(e, "if (%s == %d)", digit_name(e, last), k->extent[last]);
+    emit_line(e, "%s = 0;", digit_name(e, last));
+    emit_line(e, "%s++;", digit_name(e, a));
+    last = a, depth++;
   }
   while (depth--) emit_close(e);
 }
 
-void digits_setup_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
-  bool both = !digits_shared(e->k, t);
-  if (digits_used(lhs)) digits_declare(e, t, lhs);
-  if (digits_used(rhs) && (both || !digits_used(lhs))) digits_declare(e, t, rhs);
-}
-
-void digits_advance_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
-  bool both = !digits_shared(e->k, t);
-  if (digits_used(lhs)) digits_carry(e, t, lhs);
-  if (digits_used(rhs) && (both || !digits_used(lhs))) digits_carry(e, t, rhs);
-}
-
-/* Sum of stride * digit over the axes of K; NULL if all strides are 0. */
-static const char *digits_text(Emit *e, const Tile *t, const Operand *o, const int64_t *stride) {
+/* Sum of stride * digit over K, as far as the thread's own k is not part of its pointers. */
+static const char *along_text(Emit *e, const Tile *t, const int64_t *stride, bool wide) {
+  if (!odometer_fits(e->k, t)) return walk_text(e, stride, PART_K, "k", wide);
   const char *sum = NULL;
   for (uint32_t a = 0; a < e->k->naxis; a++) {
     if (e->k->part[a] != PART_K || !stride[a]) continue;
-    const char *digit = digit_name(e, t, o, a);
-    const char *term = stride[a] == 1 ? digit : emit_printf(e, "%s * %lld", digit, (long long)stride[a]);
+    const char *digit = digit_name(e, a);
+    const char *term = stride[a] == 1 ? digit : emit_printf(e, "%s * %lld%s", digit, (long long)stride[a], wide ? "ll" : "");
     sum = sum ? sum_text(e, sum, term) : term;
   }
   return sum;
 }
 
+/* The thread's own k, where it is part of a pointer or a coordinate. */
+static const char *own_text(Emit *e, const Tile *t, const Operand *o, const int64_t *stride, const char *sum) {
+  int64_t step = 0;
+  if (o->steady) walk_linear(e->k, stride, PART_K, &step);
+  else if (odometer_fits(e->k, t)) step = stride[part_last(e->k, PART_K)];
+  if (!step) return sum;
+  return sum_text(e, sum, emit_printf(e, step == 1 ? "%s_k" : "%s_k * %lld", o->name, (long long)step));
+}
+
 /* ---- before the loop ------------------------------------------------------------------------ */
 
-/* Where the thread writes: `to`, and what lies between two of its copies. */
+/* Where the thread writes. */
 static void place_print(Emit *e, const Tile *t, const Operand *o, int base) {
   const char *n = o->name;
   if (!o->rows || !t->swizzled)
@@ -135,23 +125,14 @@ static void place_print(Emit *e, const Tile *t, const Operand *o, int base) {
               base, n, n, n, n);
 }
 
-static int place_step(const Tile *t, const Operand *o) {
-  return o->step * 4 * (!o->rows ? t->pitch : t->swizzled ? t->slab : 1);
-}
-
-/* The address of the thread's row, and of its k where that is part of the pointer. */
-static const char *start_text(Emit *e, const Tile *t, const Operand *o) {
+/* The address of a row of the thread, whose flat index is the text `index`. */
+static const char *start_text(Emit *e, const Tile *t, const Operand *o, const char *index) {
   const Arg *a = o->arg;
-  bool wide = arg_wide(e->k, a);
   const char *sum = emit_printf(e, "a%u", o->number);
   if (a->offset) sum = sum_text(e, sum, emit_printf(e, "%lld", (long long)a->offset));
-  const char *row = walk_text(e, a->stride, o->part, o->index, wide);
+  const char *row = walk_text(e, a->stride, o->part, index, arg_wide(e->k, a));
   if (row) sum = sum_text(e, sum, row);
-  int64_t step = 0;
-  if (o->steady) walk_linear(e->k, a->stride, PART_K, &step);
-  else if (o->rows && digits_shared(e->k, t)) step = a->stride[part_last(e->k, PART_K)];
-  if (step) sum = sum_text(e, sum, emit_printf(e, step == 1 ? "%s_k" : "%s_k * %lld", o->name, (long long)step));
-  return sum;
+  return own_text(e, t, o, a->stride, sum);
 }
 
 /* Coordinate g of a guard, as far as the thread's row gives it; far outside beyond the extent. */
@@ -163,47 +144,30 @@ static const char *coordinate_text(Emit *e, const Tile *t, const Operand *o, uin
     const char *base = emit_printf(e, "%d", o->arg->guard[g].base);
     sum = sum ? sum_text(e, sum, base) : base;
   }
-  int32_t own = o->arg->guard[g].coef[part_last(e->k, PART_K)];
-  if (o->rows && own && digits_shared(e->k, t)) sum = sum_text(e, sum, emit_printf(e, "%s_k * %d", o->name, own));
+  sum = own_text(e, t, o, coef, sum);
   if (part_extent(e, o->part) % TILE == 0) return sum;
   return emit_printf(e, "%s < %d ? %s : -(1 << 29)", o->index, part_extent(e, o->part), sum);
 }
 
-/* K-major, each row on its own: pointers and coordinates per row. */
-static void rows_print(Emit *e, const Tile *t, const Operand *o) {
-  const char *n = o->name;
+void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
+  const char *n = o->name, *vector = o->vector == 4 ? " * 4" : "";
+  emit_line(e, "/* %s: copies of %u bytes, %s */", n, o->vector * 4, o->rows ? "rows along K" : "rows side by side");
+  emit_line(e, "const int %s_%s = thread_index() %% %d%s, %s_%s = thread_index() / %d;", n, o->rows ? "k" : "row",
+            o->lanes, vector, n, o->rows ? "row" : "k", o->lanes);
+  place_print(e, t, o, base);
+  if (o->straight) {
+    const char *row = emit_printf(e, "(%s + %s_row)", o->start, n);
+    emit_line(e, "const float *%s_at = %s;", n, start_text(e, t, o, row));
+    return;
+  }
   emit_line(e, "const float *%s_at[%d];", n, o->copies);
   for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "int %s_c%u[%d];", n, g, o->copies);
+  if (o->steady) emit_line(e, "int %s_walk = 0;", n);
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", o->copies);
   emit_line(e, "const int %s = %s + %s_row + i * %d;", o->index, o->start, n, o->step);
-  emit_line(e, "%s_at[i] = %s;", n, start_text(e, t, o));
+  emit_line(e, "%s_at[i] = %s;", n, start_text(e, t, o, o->index));
   for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "%s_c%u[i] = %s;", n, g, coordinate_text(e, t, o, g));
-  emit_close(e);
-}
-
-static bool operand_arrays(const Operand *o) { return o->rows && !o->straight; }
-
-void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
-  const char *n = o->name;
-  emit_line(e, "/* %s: copies of %u bytes, %s */", n, o->vector * 4,
-            o->rows ? "rows along K" : "rows beside each other");
-  emit_line(e, "const int %s_%s = thread_index() %% %d%s, %s_%s = thread_index() / %d;", n, o->rows ? "k" : "row",
-            o->lanes, o->vector == 4 ? " * 4" : "", n, o->rows ? "row" : "k", o->lanes);
-  place_print(e, t, o, base);
-  if (operand_arrays(o)) {
-    rows_print(e, t, o);
-    if (o->steady) emit_line(e, "int %s_walk = 0;", n);
-    return;
-  }
-  emit_line(e, "const float *%s_at;", n);
-  if (!o->rows)
-    for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "int %s_c%u;", n, g);
-  emit_block(e);
-  emit_line(e, "const int %s = %s + %s_row;", o->index, o->start, n);
-  emit_line(e, "%s_at = %s;", n, start_text(e, t, o));
-  if (!o->rows)
-    for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "%s_c%u = %s;", n, g, coordinate_text(e, t, o, g));
   emit_close(e);
 }
 
@@ -213,62 +177,54 @@ static const char *and_text(Emit *e, const char *a, const char *b) {
   return a ? emit_printf(e, "%s && %s", a, b) : b;
 }
 
-/* The condition under which copy i is inside; NULL: always. Guards end far outside beyond the
- * extent of the part, so that only operands without guards test it. */
+/* The condition under which copy i is inside; NULL: always. Coordinates are far outside beyond
+ * the extent of the part, so that only operands without guards test it. */
 static const char *copy_inside(Emit *e, const Tile *t, const Operand *o) {
   const char *n = o->name, *all = NULL;
   for (uint32_t g = 0; g < o->arg->nguard; g++) {
     int64_t coef[MAX_AXIS];
     guard_strides(&o->arg->guard[g], coef);
-    const char *row = emit_printf(e, o->rows ? "%s_c%u[i]" : "%s_c%u", n, g);
-    const char *walk = o->rows ? digits_text(e, t, o, coef) : walk_text(e, coef, PART_K, "k", false);
-    const char *sum = walk ? sum_text(e, row, walk) : row;
+    const char *sum = emit_printf(e, "%s_c%u[i]", n, g), *walk = o->steady ? NULL : along_text(e, t, coef, false);
+    if (walk) sum = sum_text(e, sum, walk);
     all = and_text(e, all, emit_printf(e, "(unsigned)(%s) < %d", sum, o->arg->guard[g].extent));
   }
-  int32_t extent = part_extent(e, o->part);
+  int32_t extent = part_extent(e, o->part), depth = part_extent(e, PART_K);
   if (extent % TILE && !o->arg->nguard)
-    all = and_text(e, all, emit_printf(e, "%s + %s_row%s < %d", o->start, n,
-                                       o->rows ? emit_printf(e, " + i * %d", o->step) : "", extent));
-  if (part_extent(e, PART_K) % t->slab) all = and_text(e, all, emit_printf(e, "k < %d", part_extent(e, PART_K)));
+    all = and_text(e, all, emit_printf(e, "%s + %s_row + i * %d < %d", o->start, n, o->step, extent));
+  if (depth % t->slab) all = and_text(e, all, emit_printf(e, "k < %d", depth));
   return all;
 }
 
 /* Where copy i reads from. */
 static const char *copy_from(Emit *e, const Operand *o) {
-  const char *n = o->name, *sum = emit_printf(e, operand_arrays(o) ? "%s_at[i]" : "%s_at", n), *walk = NULL;
+  const char *n = o->name, *sum = emit_printf(e, o->straight ? "%s_at" : "%s_at[i]", n);
   int64_t step = 0;
-  if (o->rows && o->straight) {
+  if (o->straight) {
     walk_linear(e->k, o->arg->stride, o->part, &step);
     sum = sum_text(e, sum, emit_printf(e, "i * %lld", (long long)(step * o->step)));
-  } else if (!o->rows && o->steady) {
-    walk_linear(e->k, o->arg->stride, PART_K, &step);
-    sum = sum_text(e, sum, emit_printf(e, "i * %lld", (long long)(step * o->step)));
   }
-  if (operand_arrays(o) && o->steady) walk = emit_printf(e, "%s_walk", n);
-  if (!o->steady) walk = o->rows ? emit_printf(e, "%s_walk", n) : walk_text(e, o->arg->stride, PART_K, "k", arg_wide(e->k, o->arg));
-  return walk ? sum_text(e, sum, walk) : sum;
+  return o->straight && o->steady ? sum : sum_text(e, sum, emit_printf(e, "%s_walk", n));
 }
 
 void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
   const char *n = o->name;
-  bool ragged = part_extent(e, PART_K) % t->slab != 0, every = !o->rows && !(o->steady && !ragged);
+  bool wide = arg_wide(e->k, o->arg), divides = !o->steady && !odometer_fits(e->k, t);
   emit_block(e);
-  if (o->rows && ragged) emit_line(e, "const int k = ahead * %d + %s_k;", t->slab, n);
-  if (o->rows && !o->steady) {
-    const char *walk = digits_text(e, t, o, o->arg->stride);
-    emit_line(e, "const %s %s_walk = %s;", arg_wide(e->k, o->arg) ? "long long" : "int", n, walk ? walk : "0");
+  if (divides || part_extent(e, PART_K) % t->slab) emit_line(e, "const int k = ahead * %d + %s_k;", t->slab, n);
+  if (!o->steady) {
+    const char *walk = along_text(e, t, o->arg->stride, wide);
+    emit_line(e, "const %s %s_walk = %s;", wide ? "long long" : "int", n, walk ? walk : "0");
   }
-  emit_line(e, "#pragma unroll");
-  emit_open(e, "for (int i = 0; i < %d; i++)", o->copies);
-  if (every) emit_line(e, "const int k = ahead * %d + %s_k + i * %d;", t->slab, n, o->step);
   const char *inside = copy_inside(e, t, o);
-  emit_line(e, "copy_%u(%s_to + slot + i * %d, %s, %s%s%u%s);", o->vector * 4, n, place_step(t, o),
-            copy_from(e, o), inside ? inside : "", inside ? " ? " : "", o->vector * 4, inside ? " : 0" : "");
-  emit_close(e);
+  emit_line(e, "#pragma unroll");
+  emit_line(e, "for (int i = 0; i < %d; i++)", o->copies);
+  emit_line(e, "  copy_%u(%s_to + slot + i * %d, %s, %s%s%u%s);", o->vector * 4, n,
+            o->step * 4 * (o->rows && t->swizzled ? t->slab : 1), copy_from(e, o), inside ? inside : "",
+            inside ? " ? " : "", o->vector * 4, inside ? " : 0" : "");
   int64_t step = 0;
   if (o->steady) {
     walk_linear(e->k, o->arg->stride, PART_K, &step);
-    emit_line(e, "%s_%s += %lld;", n, operand_arrays(o) ? "walk" : "at", (long long)(step * t->slab));
+    emit_line(e, "%s_%s += %lld;", n, o->straight ? "at" : "walk", (long long)(step * t->slab));
   }
   emit_close(e);
 }

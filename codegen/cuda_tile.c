@@ -14,10 +14,11 @@ const Tile cuda_tile_row[] = {
     .row = "thread_index() / 16 * 4", .column = "thread_index() % 16 * 4",
     .row_of = "i / 4 * 64 + i % 4", .column_of = "j / 4 * 64 + j % 4",
     .declare = "float sum[8][8] = {{0.0f}};", .element = "sum[i][j]",
-    .lanes_from = 16, .lanes_to = 16, .warp_row = "thread_index() / 32", .leads = "lane < 16", .warps = 8,
+    .lanes_from = 16, .lanes_to = 16, .warp_row = "thread_index() / 32", .leads = "thread_index() % 32 < 16", .warps = 8,
   },
   [CUDA_TF32] = {
     .slab = 32, .swizzled = true, .pitch = TILE + 8,
+    .names = "const int warp = thread_index() / 32, lane = thread_index() % 32;",
     .row = "warp % 2 * 64 + lane / 4", .column = "warp / 2 * 32 + lane % 4 * 2",
     .row_of = "i / 2 * 16 + i % 2 * 8", .column_of = "j / 2 * 8 + j % 2",
     .declare = "float sum[4][4][4] = {{{0.0f}}};", .element = "sum[i / 2][j / 2][i % 2 * 2 + j % 2]",

@@ -8,7 +8,6 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(n) __attribute__((launch_bounds(n)))
 #define __align__(n) __attribute__((aligned(n)))
-#define __syncthreads() __nvvm_barrier0()
 #define __syncwarp() __nvvm_bar_warp_sync(0xffffffffu)
 #define __shfl_xor_sync(mask, x, lanes) __nvvm_shfl_sync_bfly_f32(mask, x, lanes, 31)
 #define thread_index() ((int)__nvvm_read_ptx_sreg_tid_x())
@@ -19,6 +18,9 @@
 #define block_x() ((int)blockIdx.x)
 #define block_y() ((int)blockIdx.y)
 #endif
+/* A kernel, of blocks of 256 threads; shared memory whose size the launch gives. */
+#define entry extern "C" __global__ void __launch_bounds__(256)
+#define dynamic_shared extern __shared__ __align__(128)
 #define device static __device__ __forceinline__ __attribute__((unused))
 
 typedef unsigned u32;
@@ -85,17 +87,18 @@ device void four_load(float *r, u32 at) {
                : "=f"(r[0]), "=f"(r[1]), "=f"(r[2]), "=f"(r[3]) : "r"(at) : "memory");
 }
 
-/* ---- scalars ------------------------------------------------------------------------------ */
+/* ---- scalars: from here on plain C, which tests also compile for the CPU --------------------- */
 
+typedef union { float value; u32 bits; } Word;
 device float bits_float(u32 x) {
-  float y;
-  asm("mov.b32 %0, %1;" : "=f"(y) : "r"(x));
-  return y;
+  Word w;
+  w.bits = x;
+  return w.value;
 }
 device u32 float_bits(float x) {
-  u32 y;
-  asm("mov.b32 %0, %1;" : "=r"(y) : "f"(x));
-  return y;
+  Word w;
+  w.value = x;
+  return w.bits;
 }
 device float infinity(void) { return bits_float(0x7f800000u); }
 device float not_a_number(void) { return bits_float(0x7fc00000u); }
@@ -107,7 +110,7 @@ device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
   return (unsigned short)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-#ifdef __clang__ /* what NVRTC has built in, by the approximate instructions of PTX */
+#if defined __clang__ && defined __CUDA__ /* what NVRTC has built in, by the approximate instructions of PTX */
 device float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));

@@ -1,0 +1,197 @@
+/* cuda_shim.h: enough of a GPU to run generated CUDA text on the CPU, as C: it stands in for the
+ * part of prelude.cu that is PTX. A block is 256 fibers. Warps run one after the other, each
+ * until all its lanes wait at a barrier; what the lanes of a warp do together (shuffle, matrix
+ * load and multiply) is one round in which each lane shows its operands and yields.
+ *
+ * Copies land as late as the program's waits allow, shared memory starts as NaN, and lanes that
+ * diverge at a warp's operation or a barrier end the run: a missing wait or barrier shows as wrong
+ * numbers or as an error. The state is global, as it is on a GPU: kernels pass no context. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+typedef unsigned u32;
+typedef unsigned long long u64;
+
+enum { THREADS = 256, LANES = 32, WARPS = THREADS / LANES, STACK = 64 << 10, SHARED = 200 << 10, COPIES = 512 };
+typedef enum { READY, TOGETHER, BARRIER, DONE } State;
+typedef union { float f[8]; u32 u[8]; } Shown;
+typedef struct { u32 to; const void *from; int bytes, size, group; } Copy;
+typedef struct {
+  ucontext_t context;
+  State state;
+  int parity, groups, ncopy;
+  Copy copy[COPIES];
+  char stack[STACK];
+} Fiber;
+
+static unsigned char memory[SHARED] __attribute__((aligned(128)));
+static Fiber *fiber;
+static Shown shown[WARPS][2][LANES];
+static ucontext_t scheduler;
+static int current, grid_x, grid_y;
+static void (*body)(void **);
+static void **arguments;
+
+#define entry static void
+#define device static inline __attribute__((unused))
+#define dynamic_shared extern
+#define __shared__ static
+#define __syncthreads() yield(BARRIER)
+#define __syncwarp() yield(TOGETHER)
+#define thread_index() current
+#define block_x() grid_x
+#define block_y() grid_y
+
+static void die(const char *what) {
+  fprintf(stderr, "cuda_shim: thread %d of block (%d, %d): %s\n", current, grid_x, grid_y, what);
+  exit(5);
+}
+
+static void yield(State state) {
+  fiber[current].state = state;
+  swapcontext(&fiber[current].context, &scheduler);
+}
+
+/* ---- shared memory and copies ------------------------------------------------------------- */
+
+static u32 shared_address(const void *p) { return (u32)((const unsigned char *)p - memory); }
+
+static unsigned char *shared_at(u32 at, u32 bytes) {
+  if (at > SHARED - bytes || at % bytes) die("shared memory: outside or misaligned");
+  return memory + at;
+}
+
+static void copy_later(u32 to, const void *from, int bytes, int size) {
+  Fiber *f = &fiber[current];
+  if (f->ncopy == COPIES) die("too many copies under way");
+  f->copy[f->ncopy++] = (Copy){to, from, bytes, size, f->groups};
+}
+device void copy_16(u32 to, const float *from, int bytes) { copy_later(to, from, bytes, 16); }
+device void copy_4(u32 to, const float *from, int bytes) { copy_later(to, from, bytes, 4); }
+device void copy_commit(void) { fiber[current].groups++; }
+
+/* Lets the copies of all but the newest n groups land. */
+device void copy_wait(int n) {
+  Fiber *f = &fiber[current];
+  int left = 0;
+  for (int i = 0; i < f->ncopy; i++) {
+    Copy c = f->copy[i];
+    if (c.group >= f->groups - n) f->copy[left++] = c;
+    else {
+      unsigned char *to = shared_at(c.to, (u32)c.size);
+      memset(to, 0, (size_t)c.size);
+      if (c.bytes) memcpy(to, c.from, (size_t)c.bytes);
+    }
+  }
+  f->ncopy = left;
+}
+
+device u32 word_load(u32 at) {
+  u32 x;
+  memcpy(&x, shared_at(at, 4), 4);
+  return x;
+}
+device void four_load(float *r, u32 at) { memcpy(r, shared_at(at, 16), 16); }
+
+/* ---- what a warp does together -------------------------------------------------------------- */
+
+/* Shows a lane's operands; returns those of all lanes. */
+static const Shown *together(Shown mine) {
+  Fiber *f = &fiber[current];
+  Shown *all = shown[current / LANES][f->parity ^= 1];
+  all[current % LANES] = mine;
+  yield(TOGETHER);
+  return all;
+}
+
+device float __shfl_xor_sync(u32 mask, float x, int lanes) {
+  (void)mask;
+  return together((Shown){{x}})[(current ^ lanes) % LANES].f[0];
+}
+
+device void matrix_load(u32 *r, u32 at) {
+  Shown mine = {{0}};
+  mine.u[0] = at;
+  const Shown *all = together(mine);
+  for (int i = 0; i < 4; i++) {
+    unsigned char *row = shared_at(all[i * 8 + current % LANES / 4].u[0], 16);
+    memcpy(&r[i], row + current % 4 * 4, 4);
+  }
+}
+
+device float tf32_of(u32 x) {
+  float y;
+  x &= 0xffffe000u;
+  memcpy(&y, &x, 4);
+  return y;
+}
+
+device void matrix_multiply(float *d, const u32 *a, const u32 *b) {
+  Shown mine = {{0}};
+  memcpy(mine.u, a, 16), memcpy(mine.u + 4, b, 8);
+  const Shown *all = together(mine);
+  int g = current % LANES / 4, q = current % 4;
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < 8; k++)
+      d[i] += tf32_of(all[g * 4 + k % 4].u[i / 2 + k / 4 * 2]) *
+              tf32_of(all[(q * 2 + i % 2) * 4 + k % 4].u[4 + k / 4]);
+}
+
+device float round_tf32(float x) {
+  u32 u;
+  memcpy(&u, &x, 4);
+  return tf32_of(u + 0x1000);
+}
+
+/* ---- blocks --------------------------------------------------------------------------------- */
+
+static void fiber_main(void) {
+  body(arguments);
+  yield(DONE);
+}
+
+/* Runs a warp to its barrier or its end. */
+static void warp_run(int warp) {
+  for (;;) {
+    int count[DONE + 1] = {0};
+    for (int lane = 0; lane < LANES; lane++) {
+      current = warp * LANES + lane;
+      if (fiber[current].state <= TOGETHER) swapcontext(&scheduler, &fiber[current].context);
+      count[fiber[current].state]++;
+    }
+    if (count[TOGETHER] == 0) return;
+    if (count[TOGETHER] != LANES) die("the lanes of a warp diverge");
+  }
+}
+
+static void block_run(void) {
+  memset(memory, 0xff, sizeof memory);
+  for (int i = 0; i < THREADS; i++) {
+    Fiber *f = &fiber[i];
+    f->state = READY, f->parity = f->ncopy = f->groups = 0;
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack, f->context.uc_stack.ss_size = STACK;
+    makecontext(&f->context, fiber_main, 0);
+  }
+  for (int done = 0; done < THREADS;) {
+    for (int w = 0; w < WARPS; w++) warp_run(w);
+    done = 0;
+    for (int i = 0; i < THREADS; i++) done += fiber[i].state == DONE;
+    if (done && done < THREADS) die("some threads wait at a barrier, some have ended");
+    for (int i = 0; i < THREADS; i++)
+      if (fiber[i].state == BARRIER) fiber[i].state = READY;
+  }
+}
+
+/* Runs a kernel: `call` hands the pointers of `a` to it. */
+static void grid_run(void (*call)(void **), int x, int y, void **a) {
+  fiber = malloc(THREADS * sizeof *fiber);
+  if (!fiber) die("out of memory");
+  body = call, arguments = a;
+  for (grid_y = 0; grid_y < y; grid_y++)
+    for (grid_x = 0; grid_x < x; grid_x++) block_run();
+  free(fiber);
+}
