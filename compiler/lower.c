@@ -121,13 +121,20 @@ static void stores_place(Lower *w) {
   }
 }
 
+/* The value behind reshapes: same elements, same order. */
+static Val unshaped(const Lower *w, Val v) {
+  while (graph_node(w->g, v)->op == OP_RESHAPE && !w->s->of[v]) v = graph_node(w->g, v)->in[0];
+  return v;
+}
+
 /* Every stored value and output gets its buffer. */
 static void buffers_set(Lower *w) {
   for (uint32_t i = 0; i < w->g->nroot; i++) {
     const Root *root = &w->g->root[i];
     if (root->phase != w->s->phase || root->kind != ROOT_OUTPUT) continue;
-    if (!w->s->of[root->value] || w->into[root->value] || w->buffer[root->value]) continue;
-    uint32_t b = w->buffer[root->value] = buffer_add(w, root->value, BUF_OUTPUT, root->name);
+    Val v = unshaped(w, root->value);
+    if (!w->s->of[v] || w->into[v] || w->buffer[v]) continue;
+    uint32_t b = w->buffer[v] = buffer_add(w, root->value, BUF_OUTPUT, root->name);
     w->p->buffer[b].out = root->out;
     if (root->layer) w->p->buffer[b].layer = root->layer;
     w->p->buffer[b].span = root->span;
@@ -170,8 +177,9 @@ static void root_call(Lower *w, const Root *root, Kernel *k) {
     if (w->into[v] == root->target) return;
     target = lower_leaf(w, root->target);
   } else {
-    uint32_t b = w->buffer[v];
-    if (b && w->p->buffer[b].role == BUF_OUTPUT && w->p->buffer[b].name == root->name) return;
+    uint32_t b = w->buffer[unshaped(w, v)];
+    const Buffer *made = &w->p->buffer[b];
+    if (b && made->role == BUF_OUTPUT && made->name == root->name && made->out == root->out) return;
     target = buffer_add(w, v, BUF_OUTPUT, root->name);
     w->p->buffer[target].out = root->out, w->p->buffer[target].layer = root->layer;
   }

@@ -80,7 +80,10 @@ static bool data_facts(Compile *c) {
 }
 
 static bool pass_expand(Compile *c) {
-  return data_facts(c) && model_expand(&c->front, &c->request, &c->model);
+  if (!data_facts(c) || !model_expand(&c->front, &c->request, &c->model)) return false;
+  c->model.data.rank = c->request.facts.rank;
+  memcpy(c->model.data.dim, c->request.facts.dim, sizeof c->model.data.dim);
+  return true;
 }
 
 static bool pass_simplify(Compile *c) {
