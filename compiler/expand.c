@@ -129,6 +129,15 @@ static Value eval_index(Expander *x, Context *c, const Ast *e) {
   return value_poison();
 }
 
+/* The shape of a sample as a list. */
+static Value data_shape(Expander *x, Span at) {
+  const ModelFacts *f = &x->facts;
+  Value *item = NEW_ARRAY(x->arena, Value, f->rank + 1);
+  for (uint32_t i = 0; i < f->rank; i++)
+    item[i] = value_int(f->dim[f->rank == 3 ? (i + 2) % 3 : i], at);
+  return value_list(item, f->rank, at);
+}
+
 /* `D.classes`, `D.shape` of a data set; else a name of an import. */
 static Value eval_member(Expander *x, Context *c, const Ast *e) {
   Value *local = scope_find(c->scope, e->child[0]->name);
@@ -136,8 +145,8 @@ static Value eval_member(Expander *x, Context *c, const Ast *e) {
   if (!local) decl = resolve(x, c->scope, e->child[0]);
   if (!decl || decl->kind != AST_DATA) return call(x, c, e);
   const char *member = name_text(x->front->names, e->child[1]->name);
-  const ModelFacts *facts = &x->request->facts;
-  if (!strcmp(member, "classes")) return value_int(facts->classes, e->span);
+  if (!strcmp(member, "classes")) return value_int(x->facts.classes, e->span);
+  if (!strcmp(member, "shape")) return data_shape(x, e->span);
   diag_at(&x->front->diags, E0306, e->span, "data set", name_text(x->front->names, decl->name),
           member);
   return value_poison();

@@ -80,6 +80,7 @@ typedef struct Expander {
   Graph *graph;
   Model *model;
   const ModelRequest *request;
+  ModelFacts facts;              /* of the data: the request's, or what its declaration tells */
   Mode mode;
   Val sample, label, step, rate; /* inputs of the run */
   Dim batch;
@@ -180,6 +181,11 @@ bool expand_eval(Expander *x, const Recipe *r, Val z);
 void expander_open(Expander *x, Front *f, const ModelRequest *r, Model *m);
 const Ast *prelude_find(Expander *x, const char *name);
 Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n);
+/* ---- expand_net.c -------------------------------------------------------------------------------- */
+bool bind_net(Expander *x, Context *c, const Ast *net); /* its inputs and arguments */
+bool is_input_size(const Ast *net, Name name); /* C of tensor x[C, H, W] */
+const char *arguments_text(Expander *x, const Ast *net, Scope *s);
+Name run_data(Expander *x); /* the data set of the request's RUN; 0: none */
 /* ---- count.c ------------------------------------------------------------------------------------- */
 void layers_count(Expander *x); /* flops and bytes kept, of every row */
 

@@ -153,5 +153,5 @@ bool model_data(Front *f, const ModelRequest *r, ModelData *out) {
   Expander x;
   Model scratch;
   expander_open(&x, f, r, &scratch);
-  return data_read(&x, r->data, true, out);
+  return data_read(&x, r->data, !r->checks, out);
 }

@@ -4,7 +4,6 @@
  * The body is expanded once per phase: initialisation draws the parameters, training adds the
  * gradient and the updates, evaluation uses running statistics. Parameters meet by their names. */
 #include "expand.h"
-#include "parse.h"
 #include <string.h>
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -38,6 +37,7 @@ void expander_open(Expander *x, Front *f, const ModelRequest *r, Model *m) {
   x->graph = &m->graph;
   x->model = m;
   x->request = r;
+  x->facts = r->facts;
   x->passes = 1;
   graph_init(x->graph, f->perm, f->names);
   x->top = scope_new(x, f->root);
@@ -48,8 +48,6 @@ void expander_open(Expander *x, Front *f, const ModelRequest *r, Model *m) {
   intrinsics_open(x);
 }
 
-/* ---- inputs -------------------------------------------------------------------------------------- */
-
 /* What a run feeds beside its samples. */
 static void declare_inputs(Expander *x) {
   Graph *g = x->graph;
@@ -59,175 +57,6 @@ static void declare_inputs(Expander *x) {
   x->label = graph_decl(g, OP_INPUT, name_of_text(names, "run.label"), DTYPE_I32, rows, FEED_LABEL, 0);
   x->rate = graph_decl(g, OP_INPUT, name_of_text(names, "run.rate"), DTYPE_F32, (Shape){0}, FEED_RATE, 0);
   x->step = graph_decl(g, OP_INPUT, name_of_text(names, "run.step"), DTYPE_U32, pair, FEED_STEP, 0);
-}
-
-/* The samples of a batch, decoded: stored * scale + shift, per channel. */
-static Val decoded(Expander *x, const Sizes *sizes, Name name) {
-  Graph *g = x->graph;
-  Shape s = sizes_stored(sizes, x->batch), channel = {.rank = s.rank};
-  for (int i = 0; i < s.rank; i++) channel.dim[i].n = 1;
-  channel.dim[s.rank - 1] = s.dim[s.rank - 1];
-  x->sample = graph_decl(g, OP_INPUT, name, (DType)x->request->facts.dtype, s, FEED_SAMPLE, 0);
-  Val scale = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.scale"), DTYPE_F32, channel, FEED_SCALE, 0);
-  Val shift = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.shift"), DTYPE_F32, channel, FEED_SHIFT, 0);
-  return graph_map2(g, S_add, graph_map2(g, S_mul, x->sample, scale), shift);
-}
-
-/* The shape of a sample as the language says it; rank 0: unknown. */
-static Sizes sample_sizes(const ModelFacts *f) {
-  if (f->rank == 3) return (Sizes){3, {f->dim[2], f->dim[0], f->dim[1]}};
-  Sizes s = {.rank = f->rank};
-  for (uint32_t i = 0; i < f->rank; i++) s.dim[i] = f->dim[i];
-  return s;
-}
-
-/* A size of the input: as written, from -D, or from the data. */
-static bool input_size(Expander *x, Context *c, const Ast *dim, int64_t data, int64_t *out) {
-  const char *name = dim->kind == AST_NAME ? name_text(x->front->names, dim->name) : "";
-  bool open = size_is_open(x, c->scope->decl, dim);
-  Value *bound = open || !name[0] ? NULL : scope_find(c->scope, dim->name);
-  bool binds = dim->kind == AST_NAME && !open && !bound && !resolve(x, c->scope, dim);
-  if (bound && bound->kind == VALUE_INT) *out = bound->as.integer;
-  else if (open || binds) *out = data;
-  else {
-    Value v = eval_as(x, c, dim, TYPE_INT);
-    if (v.kind == VALUE_POISON) return false;
-    *out = v.as.integer;
-  }
-  if (*out < 1 || *out > LIMIT_DIM) {
-    if (*out) diag_at(&x->front->diags, E0509, dim->span, "a size of the input", (long long)*out);
-    else {
-      diag_at(&x->front->diags, E0517, dim->span, ast_text(x->arena, x->front->names, dim),
-              name_text(x->front->names, c->scope->decl->name));
-      diag_help(&x->front->diags, "name a data set with --on, or give it: -D %s=32", name[0] ? name : "C");
-    }
-    return false;
-  }
-  if (binds) scope_set(x, c->scope, dim->name, value_int(*out, dim->span));
-  return true;
-}
-
-/* Binds the net's input to the samples. */
-static bool bind_input(Expander *x, Context *c, const Ast *param) {
-  const Ast *dims = ast_child(param, 0);
-  Sizes data = sample_sizes(&x->request->facts), s = data;
-  Front *f = x->front;
-  if (dims) s.rank = dims->nchild;
-  bool fits = !data.rank || s.rank == data.rank;
-  if (s.rank == 0 || s.rank >= MAX_RANK) {
-    diag_at(&f->diags, E0517, param->span, name_text(f->names, param->name),
-            name_text(f->names, c->scope->decl->name));
-    return false;
-  }
-  for (uint32_t i = 0; fits && dims && i < s.rank; i++) {
-    if (!input_size(x, c, dims->child[i], data.rank ? data.dim[i] : 0, &s.dim[i])) return false;
-    fits = !data.rank || s.dim[i] == data.dim[i];
-  }
-  if (!fits) {
-    const char *name = x->model->data.name ? x->model->data.name : "given";
-    diag_at(&f->diags, E0516, param->span, name_text(f->names, c->scope->decl->name),
-            arena_printf(x->arena, "tensor%s", ast_text(x->arena, f->names, dims)), name,
-            sizes_text(x->arena, &data));
-    return false;
-  }
-  Val v = decoded(x, &s, param->name);
-  if (!v) return false;
-  scope_set(x, c->scope, param->name, value_tensor(v, param->span));
-  return true;
-}
-
-/* ---- arguments of the net -------------------------------------------------------------------------- */
-
-typedef struct { const Ast *decl; Binding *given; uint32_t n, cap, ngiven, capgiven; } Arguments;
-
-static const Ast *net_param(const Ast *net, Name name) {
-  const Ast *params = ast_child(net, 0);
-  for (uint32_t i = 0; params && i < params->nchild; i++)
-    if (params->child[i]->name == name) return params->child[i];
-  return NULL;
-}
-
-/* Whether a name is one of the sizes of the net's input. */
-static bool is_input_size(const Ast *net, Name name) {
-  const Ast *params = ast_child(net, 0);
-  for (uint32_t i = 0; params && i < params->nchild; i++) {
-    const Ast *dims = ast_child(params->child[i], 0);
-    for (uint32_t k = 0; dims && k < dims->nchild; k++)
-      if (dims->child[k]->kind == AST_NAME && dims->child[k]->name == name) return true;
-  }
-  return false;
-}
-
-/* Reads one `-D name=value` into the scope of the net. */
-static bool bind_define(Expander *x, Context *c, const Ast *net, const char *text) {
-  Front *f = x->front;
-  const char *equals = strchr(text, '=');
-  const char *key = arena_text(x->arena, text, equals ? (size_t)(equals - text) : strlen(text));
-  Name name = name_of_text(f->names, key);
-  const Ast *param = net_param(net, name);
-  if (!equals || (!param && !is_input_size(net, name)) ||
-      (param && param->type == TYPE_TENSOR)) {
-    diag_at(&f->diags, E0427, (Span){0}, key,
-            !equals ? "write name=value"
-                    : arena_printf(x->arena, "net `%s` has no such parameter", name_text(f->names, net->name)));
-    return false;
-  }
-  Ast *e = parse_expression(f, arena_printf(x->arena, "-D %s", key), equals + 1, strlen(equals + 1));
-  if (!e) return false;
-  Context top = {x->top, c->frame, c->attributes};
-  Value v = eval_as(x, &top, e, param ? (TypeKind)param->type : TYPE_INT);
-  scope_set(x, c->scope, name, v);
-  return v.kind != VALUE_POISON;
-}
-
-/* A parameter without a value from the command line: its default, or the data's classes. */
-static bool bind_default(Expander *x, Context *c, const Ast *net, const Ast *param) {
-  Front *f = x->front;
-  const Ast *e = ast_child(param, 1);
-  if (e) {
-    Value v = eval_as(x, c, e, (TypeKind)param->type);
-    scope_set(x, c->scope, param->name, v);
-    return v.kind != VALUE_POISON;
-  }
-  uint32_t classes = x->request->facts.classes;
-  if (classes && !strcmp(name_text(f->names, param->name), "classes")) {
-    scope_set(x, c->scope, param->name, value_int(classes, param->span));
-    return true;
-  }
-  diag_at(&f->diags, E0403, param->span, arena_printf(x->arena, "net `%s`", name_text(f->names, net->name)),
-          name_text(f->names, param->name));
-  diag_help(&f->diags, "-D %s=VALUE gives it", name_text(f->names, param->name));
-  return false;
-}
-
-/* The scope of a call of the net, all parameters bound. */
-static bool bind_net(Expander *x, Context *c, const Ast *net) {
-  const Ast *params = ast_child(net, 0);
-  for (uint32_t i = 0; i < x->request->ndefine; i++)
-    if (!bind_define(x, c, net, x->request->define[i])) return false;
-  for (uint32_t i = 0; params && i < params->nchild; i++) {
-    const Ast *p = params->child[i];
-    if (p->type == TYPE_TENSOR ? !bind_input(x, c, p)
-                               : !scope_find(c->scope, p->name) && !bind_default(x, c, net, p))
-      return false;
-  }
-  return true;
-}
-
-/* "depth = 50, width = 256": the arguments, for the record of the run. */
-static const char *arguments_text(Expander *x, const Ast *net, Scope *s) {
-  Text t;
-  text_init(&t, x->arena);
-  const Ast *params = ast_child(net, 0);
-  for (uint32_t i = 0; params && i < params->nchild; i++) {
-    const Ast *p = params->child[i];
-    Value *v = scope_find(s, p->name);
-    if (p->type == TYPE_TENSOR || !v) continue;
-    text_add(&t, "%s%s = %s", t.n ? ", " : "", name_text(x->front->names, p->name),
-             v->kind == VALUE_SET ? v->as.set->text
-                                  : value_show(x->arena, x->graph, x->front->names, v));
-  }
-  return t.s ? t.s : "";
 }
 
 /* ---- one phase --------------------------------------------------------------------------------------- */
@@ -314,16 +143,58 @@ static void count_totals(Model *m) {
   }
 }
 
+/* What a declaration alone tells of its samples. */
+static void facts_of(const ModelData *d, ModelFacts *f) {
+  f->rank = d->rank;
+  memcpy(f->dim, d->dim, sizeof f->dim);
+  f->classes = d->classes;
+}
+
+/* Whether -D gives a size of the input, so that no data set is needed. */
+static bool sizes_defined(Expander *x, const Ast *net) {
+  for (uint32_t i = 0; i < x->request->ndefine; i++) {
+    const char *text = x->request->define[i], *equals = strchr(text, '=');
+    if (equals && is_input_size(net, name_of(x->front->names, text, (size_t)(equals - text))))
+      return true;
+  }
+  return false;
+}
+
+/* For `check` without a data set: the first of the file whose shape is known without reading. */
+static bool assume_data(Expander *x) {
+  const Ast *root = x->front->root;
+  for (uint32_t i = 0; i < root->nchild && !x->facts.rank; i++) {
+    if (root->child[i]->kind != AST_DATA) continue;
+    ModelData d;
+    if (!data_read(x, name_text(x->front->names, root->child[i]->name), true, &d)) return false;
+    if (!d.rank) continue;
+    facts_of(&d, &x->facts);
+    x->model->data = d;
+  }
+  return true;
+}
+
+/* The data set of the request, of its run, or the only one; and what is known of it. */
+static bool read_data(Expander *x, const Ast *net) {
+  const ModelRequest *r = x->request;
+  Name named = run_data(x);
+  const char *name = r->data ? r->data : named ? name_text(x->front->names, named) : NULL;
+  if (!data_read(x, name, !r->checks, &x->model->data)) return false;
+  if (!r->checks || x->facts.rank) return true;
+  facts_of(&x->model->data, &x->facts);
+  return x->facts.rank || name || sizes_defined(x, net) || assume_data(x);
+}
+
 bool model_expand(Front *f, const ModelRequest *r, Model *m) {
   Expander x;
   Recipe recipe;
   expander_open(&x, f, r, m);
   const Ast *net = check_pick(f, AST_NET, r->net);
   if (!net || !recipe_open(&x, &recipe) || !recipe_settings(&x, &recipe)) return false;
-  if (!data_read(&x, r->data, !r->checks, &m->data) || !read_lower(&x)) return false;
+  if (!read_data(&x, net) || !read_lower(&x)) return false;
   m->set.net = name_text(f->names, net->name);
   m->set.data = m->data.name ? m->data.name : "";
-  m->set.classes = r->facts.classes;
+  m->set.classes = x.facts.classes;
   if (r->checks) m->set.batch = 1;
   declare_inputs(&x);
   uint32_t errors = f->diags.errors;

@@ -27,6 +27,8 @@ typedef struct {
   const char *const *set; uint32_t nset;       /* --set: "key=value" */
   const char *lower;                     /* dense unfused fused projected ...; NULL: fused */
   bool checks;                           /* for `check`: sizes and counts, the forward pass only */
+  bool lenient;                          /* a net that lacks a value is a note (N0902), no error */
+  const Ast *experiment, *run;           /* arguments come from this RUN of it; NULL: none */
   ModelFacts facts;
 } ModelRequest;
 
@@ -85,6 +87,8 @@ bool model_expand(Front *f, const ModelRequest *r, Model *out);
 /* Whether the network can be trained by this version; else reports E0901 for what cannot. */
 bool model_executable(Front *f, const Model *m);
 
+/* All of `lcwc check`: every net of the file, or the one of the request, into `out`. The exit code. */
+int check_report(Front *f, const ModelRequest *r, bool json, const char *path, Text *out);
 /* The table of `lcwc check`, and the object `{"name", "full", "free", "layers"}` of --json. */
 void check_table(const Model *m, Text *out);
 void check_table_json(const Model *m, Text *out);

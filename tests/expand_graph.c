@@ -1,6 +1,6 @@
 /* expand_graph.c: prints the graph, or the layer table, that a network expands to.
  *
- *   expand_graph graph|table|json|quiet FILE [NET] [-Dname=value]... [--set=key=value]...
+ *   expand_graph graph|table|json|quiet|report|report-json FILE [NET] [-Dname=value]... [--set=key=value]...
  *                [--lower=WORD] [--shape=H,W,C] [--classes=K] [--with=RECIPE] [--on=DATA]
  *
  * A golden of `graph` shows what reaches fuse; exit codes are those of diags_exit(). */
@@ -61,6 +61,16 @@ static bool show(Front *f, const char *what, const Model *m) {
   return false;
 }
 
+/* All of `lcwc check`. */
+static int report(Front *f, const ModelRequest *r, bool json, const char *path) {
+  Text t;
+  text_init(&t, f->perm);
+  int code = check_report(f, r, json, path, &t);
+  fputs(t.s, stdout);
+  diags_print(&f->diags, stderr);
+  return code;
+}
+
 int main(int n, char **arg) {
   if (n < 3) return 2;
   Arena perm;
@@ -72,6 +82,7 @@ int main(int n, char **arg) {
   read_arguments(n, arg, define, set, &r);
   bool ok = parse_file(&f, arg[2]) && !diags_exit(&f.diags) && check(&f);
   Model m;
+  if (ok && !strncmp(arg[1], "report", 6)) return report(&f, &r, !strcmp(arg[1], "report-json"), arg[2]);
   ok = ok && model_expand(&f, &r, &m) && show(&f, arg[1], &m);
   diags_print(&f.diags, stderr);
   int code = diags_exit(&f.diags);
