@@ -219,7 +219,19 @@ static Value exp_double(Build *b, Value x) {
   return f_mul(b, p, s);
 }
 
-/* |x|^y, with the sign of an odd power; NaN for a negative x and a broken y. */
+static Value both(Build *b, Value p, Value q) { return LLVMBuildAnd(b->at, p, q, ""); }
+static Value either(Build *b, Value p, Value q) { return LLVMBuildOr(b->at, p, q, ""); }
+
+/* Where x^y is 1 whatever the other operand: x^0, 1^y, (-1)^infinity. */
+static Value power_of_one(Build *b, Value x, Value y) {
+  Value one = real_like(b, 1, x), size = math_abs(b, x, NULL, NULL);
+  Value endless = compare(b, LLVMRealOEQ, math_abs(b, y, NULL, NULL), real_like(b, 1.0 / 0.0, x));
+  Value unit = both(b, endless, compare(b, LLVMRealOEQ, size, one));
+  Value plain = compare(b, LLVMRealOEQ, x, one);
+  return either(b, either(b, compare(b, LLVMRealOEQ, y, real_like(b, 0, x)), plain), unit);
+}
+
+/* |x|^y, with the sign of x if y is odd; NaN for a negative number and a broken y. */
 static Value math_pow(Build *b, Value x, Value y, Value z) {
   (void)z;
   Value zero = real_like(b, 0, x), one = real_like(b, 1, x), size = math_abs(b, x, NULL, NULL);
@@ -229,14 +241,11 @@ static Value math_pow(Build *b, Value x, Value y, Value z) {
   Value power = narrow(b, exp_double(b, clamp(b, f_mul(b, log, widen(b, y)), -200, 200)));
   Value whole = compare(b, LLVMRealOEQ, math_floor(b, y, NULL, NULL), y);
   Value half = f_mul(b, y, real_like(b, 0.5, x));
-  Value odd = LLVMBuildAnd(b->at, whole, compare(b, LLVMRealONE, math_floor(b, half, NULL, NULL), half), "");
-  Value negative = compare(b, LLVMRealOLT, x, zero);
-  Value signed_power = value_choose(b, odd, with_sign_of(b, power, x), power);
-  Value broken = LLVMBuildAnd(b->at, negative, LLVMBuildNot(b->at, whole, ""), "");
-  broken = LLVMBuildAnd(b->at, broken, compare(b, LLVMRealOEQ, y, y), "");
-  Value r = value_choose(b, broken, real_like(b, 0.0 / 0.0, x), signed_power);
-  Value trivial = LLVMBuildOr(b->at, compare(b, LLVMRealOEQ, y, zero), compare(b, LLVMRealOEQ, x, one), "");
-  return value_choose(b, trivial, one, r);
+  Value odd = both(b, whole, compare(b, LLVMRealONE, math_floor(b, half, NULL, NULL), half));
+  power = value_choose(b, odd, with_sign_of(b, power, x), power);
+  Value broken = both(b, compare(b, LLVMRealOLT, x, zero), both(b, finite, LLVMBuildNot(b->at, whole, "")));
+  power = value_choose(b, broken, real_like(b, 0.0 / 0.0, x), power);
+  return value_choose(b, power_of_one(b, x, y), one, power);
 }
 
 /* The sine of x + quarter * pi/2, through r = x - n pi/2 in double (|x| up to 2^29). */

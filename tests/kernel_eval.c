@@ -88,9 +88,9 @@ static double apply(uint32_t fn, double a, double b, double c) {
   case S_sigmoid: return 1 / (1 + exp(-a));
   case S_erf: return erf(a);
   case S_floor: return floor(a);
-  case S_lt: return a < b;
-  case S_le: return a <= b;
-  case S_eq: return a == b;
+  case S_lt: return a < b ? 1 : 0;
+  case S_le: return a <= b ? 1 : 0;
+  case S_eq: return a == b ? 1 : 0;
   case S_select: return a != 0 ? b : c;
   default: return NAN;
   }
