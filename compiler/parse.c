@@ -225,17 +225,28 @@ Ast *parse_buffer(Front *f, const char *name, const char *text, size_t size, con
   return tree;
 }
 
-Ast *parse_file(Front *f, const char *path) {
-  bool input = strcmp(path, "-") == 0;
+/* Reads a file named by the user; reports E0101 or E0802 when that fails. */
+static ReadFile read_reported(Front *f, const char *path) {
   ReadFile file = read_named(f->perm, path);
+  if (file.large) diag_at(&f->diags, E0802, ((Span){0, 0, 0}), path, file.size, LIMIT_SOURCE);
+  else if (!file.text) diag_at(&f->diags, E0101, ((Span){0, 0, 0}), path, file.why);
+  return file;
+}
+
+static const char *display_name(const char *path) { return strcmp(path, "-") == 0 ? "<standard input>" : path; }
+
+Ast *parse_alone(Front *f, const char *path) {
+  ReadFile file = read_reported(f, path);
+  int64_t index = file.text ? add_file(f, display_name(path), file.text, file.size, false) : -1;
+  return index < 0 ? NULL : f->file[index];
+}
+
+Ast *parse_file(Front *f, const char *path) {
+  ReadFile file = read_reported(f, path);
   const char *slash = strrchr(path, '/');
-  if (!file.text) {
-    if (file.large) diag_at(&f->diags, E0802, ((Span){0, 0, 0}), path, file.size, LIMIT_SOURCE);
-    else diag_at(&f->diags, E0101, ((Span){0, 0, 0}), path, file.why);
-    return NULL;
-  }
+  if (!file.text) return NULL;
   const char *folder = !slash ? "." : slash == path ? "/" : arena_text(f->perm, path, (size_t)(slash - path));
-  return parse_buffer(f, input ? "<standard input>" : path, file.text, file.size, folder);
+  return parse_buffer(f, display_name(path), file.text, file.size, folder);
 }
 
 const char *parse_flattened(Front *f) {

@@ -12,6 +12,8 @@ Ast *parse_file(Front *f, const char *path);
 /* The same for a text in memory; its imports are looked for beneath `folder` (NULL: refused).
  * The text must live as long as the compilation. */
 Ast *parse_buffer(Front *f, const char *name, const char *text, size_t size, const char *folder);
+/* Reads and parses one file by itself: no prelude, no imports. For `lcwc fmt`. */
+Ast *parse_alone(Front *f, const char *path);
 /* One expression, for `-D name=VALUE` and `--set key=VALUE`; `name` is how messages call it
  * ("-D depth"). NULL after a mistake. */
 Ast *parse_expression(Front *f, const char *name, const char *text, size_t size);
