@@ -89,6 +89,8 @@ void check_locals_used(Check *c);
 void check_weight_set(Check *c, const Ast *wset);
 void check_settings(Check *c, const Ast *decl);
 void check_setting_value(Check *c, AstKind kind, const Ast *setting);
+/* True for a setting of that kind of declaration; its hint. */
+bool setting_hint(AstKind kind, const char *name, const char **hint);
 /* The name of a setting nearest to a wrong one, and its hint; NULL none. */
 const char *setting_nearest(Check *c, AstKind kind, Name wrong, const char **hint);
 void check_experiment(Check *c, const Ast *decl);

@@ -37,6 +37,12 @@ static const struct SettingRow *setting_find(AstKind kind, const char *name) {
 
 bool check_is_setting(AstKind kind, const char *key) { return setting_find(kind, key) != NULL; }
 
+bool setting_hint(AstKind kind, const char *name, const char **hint) {
+  const struct SettingRow *row = setting_find(kind, name);
+  if (row) *hint = row->hint;
+  return row != NULL;
+}
+
 const char *setting_nearest(Check *c, AstKind kind, Name wrong, const char **hint) {
   Names *names = c->front->names;
   const char *text = check_name(c, wrong), *found = NULL;
