@@ -77,7 +77,7 @@ static bool read_tensor(Json *j, Tensor *t) {
 
 /* Offsets without gap or overlap, and a shape of as many bytes. */
 static bool tensor_fits(const Tensor *t, uint64_t at) {
-  uint64_t bytes = dtype_bytes(t->dtype);
+  uint64_t bytes = plan_dtype_bytes(t->dtype);
   for (uint32_t i = 0; i < t->rank; i++)
     if (__builtin_mul_overflow(bytes, (uint64_t)t->dim[i], &bytes)) return false;
   return t->begin == at && t->end >= at && t->end - at == bytes;

@@ -9,8 +9,8 @@
 static const uint8_t dtype_size[] = {4, 1, 4, 4, 8, 2};
 static const char *const dtype_name[] = {"f32", "u8", "i32", "u32", "f64", "bf16"};
 
-uint32_t dtype_bytes(uint32_t dtype) { return dtype_size[dtype]; }
-const char *dtype_text(uint32_t dtype) { return dtype_name[dtype]; }
+uint32_t plan_dtype_bytes(uint32_t dtype) { return dtype_size[dtype]; }
+const char *plan_dtype_text(uint32_t dtype) { return dtype_name[dtype]; }
 
 uint64_t buf_count(const PlanBuf *b) {
   uint64_t n = 1;

@@ -11,8 +11,8 @@ bool plan_check(const Plan *p, uint64_t size, Fault *f);
 /* The text of --dump=plan and --print-plan, the golden format. */
 void plan_print(const Plan *p, FILE *out);
 
-uint32_t dtype_bytes(uint32_t dtype);
-const char *dtype_text(uint32_t dtype);
+uint32_t plan_dtype_bytes(uint32_t dtype);
+const char *plan_dtype_text(uint32_t dtype);
 static inline const PlanBuf *plan_buf(const Plan *p, uint32_t i) {
   return PLAN_AT(p, PlanBuf, p->buf) + i;
 }

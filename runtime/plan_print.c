@@ -43,7 +43,7 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
     size_t n = strlen(dims);
     snprintf(dims + n, sizeof dims - n, k ? ", %u" : "%u", b->dim[k]);
   }
-  fprintf(out, "  b%-5u %-8s %-4s %s]  @%llu  %s", i, role_text[b->role], dtype_text(b->dtype), dims,
+  fprintf(out, "  b%-5u %-8s %-4s %s]  @%llu  %s", i, role_text[b->role], plan_dtype_text(b->dtype), dims,
           big(b->offset), buf_name(p, b));
   if (b->feed) fprintf(out, "  from %s", feed_text[b->feed]);
   if (b->out) fprintf(out, "  is %s", out_text[b->out]);
