@@ -224,8 +224,11 @@ static const char *load_text(Emit *e, const Instr *n) {
   return inside ? emit_printf(e, "%s ? %s : 0.0f", inside, value) : value;
 }
 
+/* The words of step and stream lie at the arguments' offsets; the position is an address. */
 static const char *random_text(Emit *e, const Instr *n) {
-  return emit_printf(e, "random_uniform(a%u, a%u, %s)", n->a, n->b, address_text(e, &e->k->arg[n->c]));
+  const Arg *arg = e->k->arg;
+  return emit_printf(e, "random_uniform(a%u + %lld, a%u + %lld, (u64)(%s))", n->a, (long long)arg[n->a].offset, n->b,
+                     (long long)arg[n->b].offset, address_text(e, &arg[n->c]));
 }
 
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {

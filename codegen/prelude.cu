@@ -193,9 +193,11 @@ device float column_max(float x, float *share) {
 
 /* ---- random numbers: Philox4x32-10 ---------------------------------------------------------- */
 
-/* Uniform in [0, 1) at a position of a stream, in the step and under the seed of `key`. */
-device float random_uniform(const u32 *key, const u32 *stream, u64 position) {
-  u32 c0 = (u32)position, c1 = key[0], c2 = stream[0], c3 = stream[1], k0 = key[1], k1 = 0;
+/* Uniform in [0, 1) at a position of a stream (two words), in the step and under the seed of
+ * `step` (two words): the same word for word as on the host. */
+device float random_uniform(const u32 *step, const u32 *stream, u64 position) {
+  u32 c0 = (u32)position, c1 = (u32)(position >> 32), c2 = step[0], c3 = 0;
+  u32 k0 = stream[0] ^ step[1], k1 = stream[1];
   for (int round = 0; round < 10; round++) {
     u64 a = (u64)0xD2511F53u * c0, b = (u64)0xCD9E8D57u * c2;
     c0 = (u32)(b >> 32) ^ c1 ^ k0;

@@ -1,0 +1,82 @@
+/* cuda_run.c: see cuda_run.h. */
+#include "cuda_run.h"
+#include <dlfcn.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+CudaOptions cuda_test_options(CudaPrecision precision) {
+  return (CudaOptions){.precision = precision, .stages = precision == CUDA_TF32 ? 4 : 3};
+}
+
+/* A function that calls one piece of the kernel with the pointers of an array. */
+static void call_print(Text *out, const char *name, uint32_t narg) {
+  text_add(out, "static void call_%s(void **a) { %s(", name, name);
+  for (uint32_t i = 0; i < narg; i++) text_add(out, "%sa[%u]", i ? ", " : "", i);
+  text_add(out, "); }\n");
+}
+
+/* Has the form of a HostKernel; its scratch is the argument `partial`. */
+static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
+  uint32_t narg = k->narg + (launch->partial ? 1u : 0u);
+  for (uint32_t i = 0; i < launch->npiece; i++) call_print(out, launch->piece[i].name, narg);
+  text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n  void *b[%u];\n", k->name, narg + 1);
+  text_add(out, "  memcpy(b, a, %u * sizeof *b), b[%u] = scratch;\n", k->narg, k->narg);
+  for (uint32_t i = 0; i < launch->npiece; i++) {
+    const CudaPiece *p = &launch->piece[i];
+    text_add(out, "  grid_run(call_%s, %u, %u, b);\n", p->name, p->grid[0], p->grid[1]);
+  }
+  text_add(out, "}\n");
+}
+
+bool cuda_run_text(Kernel *k, CudaPrecision precision, const char *find, const char *replace, Text *out, Text *why) {
+  CudaOptions options = cuda_test_options(precision);
+  CudaLaunch launch;
+  Text text;
+  text_init(&text, out->arena);
+  if (!cuda_text(k, &options, &text, why)) return false;
+  cuda_launch(k, &options, &launch);
+  k->launch.chunks = 1, k->launch.scratch = launch.partial;
+  const char *code = strstr(text.s, "\nentry "), *at = find ? strstr(code, find) : NULL;
+  if (find && !at) return text_add(why, "%s: no `%s` in its text", k->name, find), false;
+  if (at) text_add(out, "%.*s%s%s", (int)(at - code), code, replace, at + strlen(find));
+  else text_add(out, "%s", code);
+  run_print(out, k, &launch);
+  return true;
+}
+
+void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const char *name, Text *why) {
+  char *source = arena_printf(arena, "%s/%s.shim.c", folder, name);
+  char *object = arena_printf(arena, "%s/%s.so", folder, name);
+  char *argv[] = {"cc", "-std=gnu11", "-O1", "-w", "-Itests", "-shared", "-fPIC", "-o", object, source, "-lm", NULL};
+  FILE *f = fopen(source, "wb");
+  pid_t child;
+  int status = -1;
+  if (!f) return text_add(why, "%s can't be written", source), NULL;
+  fprintf(f, "#include \"cuda_shim.h\"\n%s%s", strstr(prelude_files[0].text, "/* ---- scalars"), texts);
+  if (fclose(f)) return text_add(why, "%s can't be written", source), NULL;
+  bool done = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) == 0 && waitpid(child, &status, 0) == child;
+  if (!done || status) return text_add(why, "cc refuses %s", source), NULL;
+  void *loaded = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+  if (!loaded) text_add(why, "%s", dlerror());
+  return loaded;
+}
+
+/* What tf32 holds of the elements of an operand. */
+static void operand_round(const Buffers *b, uint32_t arg) {
+  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
+}
+
+bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision, uint32_t seed, Text *why) {
+  Buffers b;
+  HostKernel *code;
+  void *symbol = dlsym(object, arena_printf(arena, "run_%s", k->name));
+  if (!symbol) return text_add(why, "no run_%s", k->name), false;
+  memcpy(&code, &symbol, sizeof code);
+  buffers_fill(arena, k, seed, &b);
+  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32) operand_round(&b, k->lhs), operand_round(&b, k->rhs);
+  return kernel_agrees(arena, k, code, &b, why);
+}
