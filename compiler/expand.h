@@ -35,6 +35,7 @@ struct Scope {
   uint32_t n, cap;
   Scope *caller;                 /* for the path of calls in messages */
   Span call;
+  const Ast *written;            /* the call: unit(128, stride = 2); NULL: a name alone */
   const char *loop;              /* "c = 128" at the call, or NULL */
 };
 
@@ -57,7 +58,7 @@ typedef enum { MODE_INIT, MODE_TRAIN, MODE_EVAL } Mode;
 typedef struct {
   Val value, dead;               /* the PARAM; its mask, or 0 */
   SetForm *form;                 /* of a weight; else NULL */
-  bool weight;
+  bool projected;                /* rows themselves are stored, gradients are projected */
   double lr, decay;              /* factor of the rate; decay, NAN: the recipe's */
   Name name;
   Span span;
@@ -97,7 +98,6 @@ typedef struct Expander {
   SetForm **form; uint32_t nform, capform; /* of sets on rows, as they were met */
   uint32_t layer;                /* index + 1 of the row being filled */
   bool counts;                   /* this phase fills the table of layers */
-  bool dense, projected;         /* the lowering: a stored basis; rows kept, gradients projected */
   const Ast *standard_init;      /* of weights without @init: xavier */
   uint8_t *intrinsic; Name nintrinsic; /* by name: its row in intrinsics.def, from 1 */
   uint32_t tensors;              /* parameters and states made in this phase */
@@ -126,8 +126,9 @@ bool size_is_open(Expander *x, const Ast *decl, const Ast *dim); /* `_` and its 
 /* Binds what flows in, what the call says, and defaults. */
 bool bind_call(Expander *x, Context *c, Context *callee, const Ast *decl, const Ast *e,
                const Value *in, uint32_t n, Span at);
-void trace_calls(Expander *x, const Scope *s);
+void trace_calls(Expander *x, Scope *s);
 void trace_layer(Expander *x, Span at); /* "in this layer" */
+Span user_span(const Expander *x, Span at); /* the user's stage, for a place in the prelude */
 /* ---- expand_frame.c: paths, attributes, rows of the table ---------------------------------- */
 Frame *frame_new(Expander *x, const Frame *up, const char *name);
 Name frame_name(Expander *x, const Frame *f, const char *last);
@@ -158,7 +159,7 @@ uint64_t param_stream(Expander *x, Context *c);
 /* ---- set_form.c ------------------------------------------------------------------------------- */
 const WeightSet *set_eval(Expander *x, Context *c, const Ast *e); /* NULL after an error */
 /* The form on rows of these sizes: [in], or [C, Kh, Kw] of a convolution. NULL after an error. */
-SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span at);
+SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span set_at, Span at);
 /* ---- recipe.c --------------------------------------------------------------------------------- */
 /* The recipe of the run: what is written, over what the prelude's `defaults` say. */
 typedef struct {

@@ -109,12 +109,12 @@ static Value binary_tensor(Expander *x, Context *c, const Ast *e, const Value *a
   Val left = tensor_of(x, a), right = tensor_of(x, b);
   if (!left || !right) return value_poison();
   Sizes p = sizes_of(x->graph, left), q = sizes_of(x->graph, right);
-  Val v = shapes_meet(&p, &q) ? graph_map2(x->graph, (Scalar)scalar[e->op], left, right) : 0;
-  if (!v) {
-    shapes_differ(x, c, e, a, b);
-    return value_poison();
-  }
-  return value_tensor(v, e->span);
+  bool meet = shapes_meet(&p, &q);
+  Val v = meet ? graph_map2(x->graph, (Scalar)scalar[e->op], left, right) : 0;
+  if (v) return value_tensor(v, e->span);
+  if (meet) diag_at(&x->front->diags, E0518, user_span(x, e->span), x->graph->error);
+  else shapes_differ(x, c, e, a, b);
+  return value_poison();
 }
 
 /* ---- all kinds ------------------------------------------------------------------------------ */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 3000 };
+enum { MAX_DEPTH = 3000, MAX_CALLS = 40 * LIMIT_LAYERS };
 
 /* ---- scopes ------------------------------------------------------------------------------- */
 
@@ -55,17 +55,43 @@ static bool in_prelude(const Expander *x, const Ast *node) {
   return x->front->sources.source[node->span.file].prelude;
 }
 
+/* A call with the values of what was written in it: unit(128, stride = 2). */
+static const char *call_text(Expander *x, Scope *s) {
+  Text t;
+  text_init(&t, x->arena);
+  text_add(&t, "%s", name_text(x->front->names, s->decl->name));
+  const Ast *params = ast_child(s->decl, 0), *e = s->written;
+  uint32_t place = 0, n = 0;
+  for (uint32_t i = 1; params && e && e->kind == AST_CALL && i < e->nchild; i++) {
+    const Ast *a = e->child[i];
+    while (place < params->nchild && params->child[place]->type == TYPE_TENSOR) place++;
+    Name name = a->kind == AST_NAMED ? a->name : place < params->nchild ? params->child[place++]->name : 0;
+    Value *v = scope_find(s, name);
+    if (!v) continue;
+    text_add(&t, "%s", n++ ? ", " : "(");
+    if (a->kind == AST_NAMED) text_add(&t, "%s = ", name_text(x->front->names, name));
+    text_add(&t, "%s", value_show(x->arena, x->graph, x->front->names, v));
+  }
+  if (n) text_add(&t, ")");
+  return t.s;
+}
+
 /* Notes of the calls that led here, innermost first. */
-void trace_calls(Expander *x, const Scope *s) {
+void trace_calls(Expander *x, Scope *s) {
   for (; s && s->caller; s = s->caller) {
     if (in_prelude(x, s->decl)) continue;
-    const char *name = name_text(x->front->names, s->decl->name);
+    const char *name = call_text(x, s);
     if (s->loop) diag_trace(&x->front->diags, s->call, "in %s, called for %s", name, s->loop);
     else diag_trace(&x->front->diags, s->call, "in %s, called here", name);
   }
 }
 
 void trace_layer(Expander *x, Span at) { diag_trace(&x->front->diags, at, "in this layer"); }
+
+Span user_span(const Expander *x, Span at) {
+  bool inside = x->front->sources.source[at.file].prelude;
+  return inside && x->graph->span.len ? x->graph->span : at;
+}
 
 /* ---- arguments ---------------------------------------------------------------------------- */
 
@@ -256,8 +282,10 @@ bool bind_call(Expander *x, Context *c, Context *callee, const Ast *decl, const 
 
 /* Counts a call against the limits; false when they are spent. */
 static bool call_counted(Expander *x, Span at) {
-  if (x->calls++ < 40u * LIMIT_LAYERS) return true;
-  diag_at(&x->front->diags, E0808, at, LIMIT_LAYERS, "blocks and loops call each other too often");
+  if (x->calls++ < MAX_CALLS) return true;
+  if (x->calls == MAX_CALLS + 1)
+    diag_at(&x->front->diags, E0808, at, LIMIT_LAYERS,
+            "blocks and loops call each other too often");
   return false;
 }
 
@@ -281,6 +309,7 @@ static Value invoke(Expander *x, Context *c, const Ast *decl, const Ast *e, cons
   callee.scope->decl = decl;
   callee.scope->caller = c->scope;
   callee.scope->call = at;
+  callee.scope->written = e;
   callee.scope->loop = c->scope->loop;
   bool takes = ast_takes_tensor(decl) || decl->kind == AST_INIT;
   if (!bind_call(x, c, &callee, decl, e, in, takes ? n : 0, at)) return value_poison();

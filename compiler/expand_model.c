@@ -117,14 +117,6 @@ Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n) 
 
 /* ---- the model ----------------------------------------------------------------------------------------- */
 
-/* The lowering asked for, as the two switches that change the graph. */
-static bool read_lower(Expander *x) {
-  const char *lower = x->request->lower ? x->request->lower : "fused";
-  x->model->set.lower = lower;
-  x->dense = !strcmp(lower, "dense");
-  x->projected = !strcmp(lower, "projected");
-  return true;
-}
 
 /* Initialisation and training and evaluation, for a run. */
 static bool expand_run(Expander *x, const Ast *net, const Recipe *r) {
@@ -191,10 +183,11 @@ bool model_expand(Front *f, const ModelRequest *r, Model *m) {
   expander_open(&x, f, r, m);
   const Ast *net = check_pick(f, AST_NET, r->net);
   if (!net || !recipe_open(&x, &recipe) || !recipe_settings(&x, &recipe)) return false;
-  if (!read_data(&x, net) || !read_lower(&x)) return false;
+  if (!read_data(&x, net)) return false;
   m->set.net = name_text(f->names, net->name);
   m->set.data = m->data.name ? m->data.name : "";
   m->set.classes = x.facts.classes;
+  m->set.lower = r->lower ? r->lower : "fused";
   if (r->checks) m->set.batch = 1;
   declare_inputs(&x);
   uint32_t errors = f->diags.errors;

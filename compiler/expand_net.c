@@ -79,7 +79,10 @@ static bool bind_input(Expander *x, Context *c, const Ast *param) {
     return false;
   }
   Val v = decoded(x, &s, param->name);
-  if (!v) return false;
+  if (!v) {
+    diag_at(&f->diags, E0518, param->span, x->graph->error);
+    return false;
+  }
   scope_set(x, c->scope, param->name, value_tensor(v, param->span));
   return true;
 }

@@ -41,12 +41,13 @@ static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free, 
 }
 
 /* Notes a parameter that training changes. */
-static void param_add(Expander *x, Context *c, Val v, Val dead, SetForm *form, Span at) {
+static void param_add(Expander *x, Context *c, Val v, Val dead, SetForm *form, bool projected,
+                      Span at) {
   const Value *freeze = attribute(c, WORD_FREEZE);
   const Value *decay = attribute(c, WORD_DECAY), *lr = attribute(c, WORD_LR);
   if (x->mode != MODE_TRAIN || (freeze && freeze->as.integer)) return;
   Span span = x->graph->span.len ? x->graph->span : at;
-  Param p = {.value = v, .dead = dead, .form = form, .weight = form != NULL, .span = span,
+  Param p = {.value = v, .dead = dead, .form = form, .projected = projected, .span = span,
              .name = graph_node(x->graph, v)->attr.decl.name,
              .lr = lr ? value_number(lr) : 1.0, .decay = decay ? value_number(decay) : NAN};
   PUSH(x->arena, x, param, p);
@@ -66,7 +67,7 @@ Value param_plain(Expander *x, Context *c, const char *name, Shape s, double sta
   Name path = frame_name(x, c->frame, name);
   Val v = graph_decl(x->graph, OP_PARAM, path, DTYPE_F32, s, FEED_NONE, 0);
   count_params(x, c, shape_elements(&s), shape_elements(&s), NULL);
-  param_add(x, c, v, 0, NULL, at);
+  param_add(x, c, v, 0, NULL, false, at);
   if (x->mode != MODE_INIT) return value_tensor(v, at);
   Val first = graph_fill(x->graph, s, start);
   graph_store(x->graph, PHASE_INIT, v, first);
@@ -107,7 +108,7 @@ static SetForm *layer_form(Expander *x, Context *c, const Shape *s, Span at) {
     return NULL;
   }
   Sizes row = row_sizes(s);
-  return set_form(x, set->as.set, &row, at);
+  return set_form(x, set->as.set, &row, set->span, at);
 }
 
 /* Free parameters of the rows: less the equations and fixed norms of each. */
@@ -117,45 +118,53 @@ static uint64_t free_of(SetForm *f, uint64_t rows) {
 }
 
 /* Draws rows by the layer's initialiser, and stores their coordinates. */
-static Val draw_weights(Expander *x, Context *c, SetForm *f, Val param, Shape s, int64_t groups,
-                        Span at) {
+static Val draw_weights(Expander *x, Context *c, SetForm *f, Val param, int64_t groups,
+                        bool projected) {
+  Shape s = graph_node(x->graph, param)->shape;
   Name name = graph_node(x->graph, param)->attr.decl.name;
   int64_t rows = s.dim[s.rank - 1].n, window = s.rank == 4 ? (int64_t)s.dim[0].n * s.dim[1].n : 1;
   x->draw = (Draw){.shape = s, .fan_in = f->m, .fan_out = rows / groups * window,
                    .stream = stream_of(x, name, 0)};
-  const Value *init = attribute(c, WORD_INIT);
-  Value standard = {.kind = VALUE_BLOCK, .span = at, .as.block = {x->standard_init, x->top}};
-  const Value *block = init ? init : &standard;
+  const Value *block = attribute(c, WORD_INIT);
   Context k = {block->as.block.scope, c->frame, c->attributes};
   Value w = eval(x, &k, block->as.block.expr);
   Shape drawn = x->draw.shape;
   x->draw.shape.rank = 0;
   if (w.kind == VALUE_POISON) return 0;
   Val rows_drawn = graph_map2(x->graph, S_add, tensor_of(x, &w), graph_fill(x->graph, drawn, 0.0));
-  Val v = x->projected && f->ngroup ? set_project(x->graph, f, rows_drawn)
-                                        : set_coordinates(x->graph, f, rows_drawn);
+  Val v = projected ? set_project(x->graph, f, rows_drawn) : set_coordinates(x->graph, f, rows_drawn);
   graph_store(x->graph, PHASE_INIT, param, v);
   x->draw.root = x->graph->nroot;
   return v;
 }
 
+/* The lowering of this layer: its @lower, or the one of the run. Also obeys what only kernels read. */
+static const char *layer_lower(Expander *x, Context *c) {
+  const Value *lower = attribute(c, WORD_LOWER);
+  attribute(c, WORD_TILE);
+  attribute(c, WORD_STAGES);
+  if (lower && layer_now(x)) layer_now(x)->lower = lower->as.text;
+  return lower ? lower->as.text : x->model->set.lower;
+}
+
 /* The rows of a layer, in its weight set. */
 Value param_weights(Expander *x, Context *c, Shape s, int64_t groups, Span at) {
+  const char *lower = layer_lower(x, c);
   SetForm *f = layer_form(x, c, &s, at);
   if (!f || !tensors_left(x, at)) return value_poison();
-  bool projected = x->projected && f->ngroup;
+  bool projected = f->ngroup && !strcmp(lower, "projected");
   uint64_t all = shape_elements(&s), rows = (uint64_t)s.dim[s.rank - 1].n;
   count_params(x, c, all, free_of(f, rows), f);
   Val dead = projected ? 0 : set_dead(x->graph, f);
   Val param = graph_decl(x->graph, OP_PARAM, frame_name(x, c->frame, "v"), DTYPE_F32, s, FEED_NONE, dead);
-  param_add(x, c, param, dead, f, at);
+  param_add(x, c, param, dead, f, projected, at);
   (void)attribute(c, WORD_INIT); /* obeyed, in whatever phase */
   if (f->ngroup && x->mode == MODE_TRAIN && !projected)
     PUSH(x->arena, x->model, fold, (ModelFold){graph_node(x->graph, param)->attr.decl.name, set_fold(x->arena, f)});
   Val v = param;
-  if (x->mode == MODE_INIT) v = draw_weights(x, c, f, param, s, groups, at);
+  if (x->mode == MODE_INIT) v = draw_weights(x, c, f, param, groups, projected);
   if (!v) return value_poison();
-  Val w = projected ? v : set_weights(x->graph, f, v, x->dense);
+  Val w = projected ? v : set_weights(x->graph, f, v, !strcmp(lower, "dense"));
   if (x->mode == MODE_EVAL && f->ngroup && !x->request->checks)
     graph_output(x->graph, PHASE_EVAL, OUT_RESIDUAL, c->frame->path, set_residual(x->graph, f, w));
   return value_tensor(w, at);

@@ -95,9 +95,9 @@ static void restrict_gradients(Expander *x, Val *gradient) {
     const Param *p = &x->param[i];
     g->span = p->span;
     g->layer = layer_of(x, p->name);
-    if (p->weight) graph_output(g, PHASE_TRAIN, OUT_FINITE, p->name, sum_of_squares(g, gradient[i]));
+    if (p->form) graph_output(g, PHASE_TRAIN, OUT_FINITE, p->name, sum_of_squares(g, gradient[i]));
     if (p->dead) gradient[i] = graph_map2(g, S_mul, gradient[i], p->dead);
-    else if (x->projected && p->form && p->form->ngroup)
+    else if (p->projected)
       gradient[i] = set_project(g, p->form, gradient[i]);
   }
 }
@@ -134,20 +134,30 @@ static bool update(Expander *x, const Value *optimizer, const Param *p, Val grad
   return true;
 }
 
-/* Reports a lowering that would change what the optimiser does. */
-static bool projected_legal(Expander *x, const Value *optimizer) {
+/* Whether the lowering keeps what the optimiser does: sgd's step is linear in the gradient, so
+ * the basis of a set does not matter; of others it does, which is noted, and projected refused. */
+static bool lower_legal(Expander *x, const Value *optimizer) {
   const char *name = name_text(x->front->names, ast_name(optimizer->as.block.expr));
-  if (!x->projected || !strcmp(name, "sgd")) return true;
-  diag_at(&x->front->diags, E0610, optimizer->span, "projected", name,
-          "its step is not linear in the gradient, so it depends on the basis of the set");
-  return false;
+  const Param *based = NULL, *projected = NULL;
+  for (uint32_t i = 0; i < x->nparam; i++) {
+    const Param *p = &x->param[i];
+    if (p->form && p->form->ngroup && !based) based = p;
+    if (p->projected && !projected) projected = p;
+  }
+  if (!based || !strcmp(name, "sgd")) return true;
+  Span at = user_span(x, optimizer->span.len ? optimizer->span : based->span);
+  if (projected)
+    diag_at(&x->front->diags, E0610, at, "projected", name,
+            "its step is not linear in the gradient, so it depends on the basis of the set");
+  else diag_at(&x->front->diags, N0604, at, name, based->form->set->text);
+  return !projected;
 }
 
 bool expand_train(Expander *x, const Recipe *r, Val z) {
   Value optimizer = recipe_block(x, r, "optimizer");
   Val *gradient = NEW_ARRAY(x->arena, Val, x->nparam + 1);
   Val rows = outputs(x, r, PHASE_TRAIN, z);
-  if (!rows || !projected_legal(x, &optimizer) || !gradients(x, rows, gradient)) return false;
+  if (!rows || !lower_legal(x, &optimizer) || !gradients(x, rows, gradient)) return false;
   restrict_gradients(x, gradient);
   clip_gradients(x, x->model->set.clip, gradient);
   bool ok = true;

@@ -178,8 +178,7 @@ static bool window_fits(Use *u, Val x, const int32_t *size, const int32_t *pad) 
   for (int i = 0; i < 2; i++) {
     int64_t room = (int64_t)s->dim[1 + i].n + 2 * (int64_t)pad[i];
     if (size[i] <= room) continue;
-    diag_at(&u->x->front->diags, E0507, u->x->graph->span.len ? u->x->graph->span : u->at,
-            (long long)size[i], (long long)s->dim[1 + i].n, (long long)pad[i]);
+    diag_at(&u->x->front->diags, E0507, u->at, (long long)size[i], (long long)s->dim[1 + i].n, (long long)pad[i]);
     diag_label(&u->x->front->diags, u->arg[0].span, "%s",
                tensor_text(u->x->arena, u->x->graph, x));
     trace_calls(u->x, u->c->scope);
@@ -258,6 +257,11 @@ static Value do_stop(Use *u) {
 /* A tensor with other sizes of a sample. */
 static Value reshaped(Use *u, Val v, const Sizes *to) {
   const Shape *s = &graph_node(u->x->graph, v)->shape;
+  for (uint32_t i = 0; i < to->rank; i++) {
+    if (to->dim[i] <= LIMIT_DIM) continue;
+    diag_at(&u->x->front->diags, E0810, u->at, (long long)to->dim[i], LIMIT_DIM);
+    return value_poison();
+  }
   return made(u, graph_reshape(u->x->graph, v, sizes_stored(to, s->dim[0])));
 }
 
@@ -514,6 +518,6 @@ void intrinsic_arguments(int which, uint32_t *fewest, uint32_t *most) {
 }
 
 Value intrinsic_call(Expander *x, Context *c, int which, Value *arg, uint32_t n, Span at) {
-  Use u = {x, c, arg, n, at};
+  Use u = {x, c, arg, n, user_span(x, at)};
   return table[which].run(&u);
 }

@@ -56,6 +56,7 @@ typedef struct {
   uint64_t flops;                        /* of one sample, forward */
   uint64_t bytes;                        /* of one sample, kept for the backward pass */
   Span span;
+  const char *lower;                     /* of @lower; NULL: that of the run */
   const char *unready;                   /* why its set cannot be trained yet, or NULL */
   Val first, last;                       /* nodes made for it: [first, last) */
 } ModelLayer;

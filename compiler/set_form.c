@@ -36,6 +36,7 @@ static const WeightSet *set_declared(Expander *x, Context *c, const Ast *decl, c
   WeightSet *named = NEW(x->arena, WeightSet);
   *named = *s;
   named->text = ast_text(x->arena, x->front->names, e);
+  if (named->npart == 1) named->part[0].text = named->text;
   return named;
 }
 
@@ -45,7 +46,7 @@ static const WeightSet *set_literal(Expander *x, Context *c, const Ast *e) {
   s->part[0].wset = e;
   s->part[0].scope = c->scope;
   s->npart = 1;
-  s->text = "{ w | ... }";
+  s->text = s->part[0].text = "{ w | ... }";
   s->span = e->span;
   return s;
 }
@@ -311,12 +312,14 @@ static bool read_set(Reader *r, const Ast *wset, Scope *scope, uint32_t *equal) 
 /* ---- forms --------------------------------------------------------------------------------------- */
 
 /* Reports a set that leaves nothing to learn. */
-static bool has_freedom(Expander *x, const SetForm *f, Span at) {
+static bool has_freedom(Expander *x, const SetForm *f, Span set, Span at) {
   Diags *d = &x->front->diags;
   uint32_t bound = f->nequation + (f->norm == NORM_FIXED);
   if (bound < f->m) return true;
-  diag_at(d, E0601, at, f->set->text, (long long)f->m, f->m == 1 ? "" : "s");
+  bool apart = set.file == at.file && set.off != at.off;
+  diag_at(d, E0601, apart ? set : at, f->set->text, (long long)f->m, f->m == 1 ? "" : "s");
   diag_here(d, "rank %u of %u", bound, f->m);
+  if (apart) diag_label(d, at, "this layer");
   if (f->row.rank == 3)
     diag_equals(d, "fan-in = Cin/groups x Kh x Kw = %lld x %lld x %lld", (long long)f->row.dim[0],
                 (long long)f->row.dim[1], (long long)f->row.dim[2]);
@@ -324,7 +327,7 @@ static bool has_freedom(Expander *x, const SetForm *f, Span at) {
   return false;
 }
 
-/* Orders groups by their first lane: later ones are looked up by number, so only the text needs it. */
+/* Reads all equations; NULL after an error. */
 static SetForm *form_read(Expander *x, const WeightSet *set, const Sizes *row, Span at) {
   SetForm *f = NEW(x->arena, SetForm);
   f->set = set;
@@ -337,11 +340,28 @@ static SetForm *form_read(Expander *x, const WeightSet *set, const Sizes *row, S
   Reader r = {.x = x, .f = f, .at = at};
   for (uint32_t i = 0; i < set->npart; i++)
     if (!read_set(&r, set->part[i].wset, set->part[i].scope, equal)) return NULL;
-  return has_freedom(x, f, at) ? f : NULL;
+  return f;
+}
+
+/* Warns of an intersection that one of its parts says alone. */
+static void warn_redundant(Expander *x, const SetForm *f, Span at) {
+  const WeightSet *set = f->set;
+  for (uint32_t i = 0; set->npart > 1 && i < set->npart; i++) {
+    WeightSet one = {.part = {set->part[i]}, .npart = 1, .text = set->part[i].text};
+    SetForm *alone = form_read(x, &one, &f->row, at);
+    if (!alone || alone->nequation != f->nequation || alone->norm != f->norm ||
+        alone->sigma != f->sigma)
+      continue;
+    const Ast *other = set->part[i ? 0 : 1].wset;
+    diag_at(&x->front->diags, W0602, set->span, set->text, one.text,
+            arena_printf(x->arena, "%s already says %s", one.text,
+                         ast_text(x->arena, x->front->names, other->child[1])));
+    return;
+  }
 }
 
 /* The form of a set on rows of these sizes; read once. */
-SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span at) {
+SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span set_at, Span at) {
   for (uint32_t i = x->nform; i-- > 0;) {
     SetForm *f = x->form[i];
     bool same = f->set == set && f->row.rank == row->rank;
@@ -349,6 +369,9 @@ SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span at) 
     if (same) return f;
   }
   SetForm *f = form_read(x, set, row, at);
-  if (f) PUSH(x->arena, x, form, f);
+  if (!f || !has_freedom(x, f, set_at, at)) return NULL;
+  warn_redundant(x, f, at);
+  if (f->linear_other) diag_at(&x->front->diags, N0606, at, set->text);
+  PUSH(x->arena, x, form, f);
   return f;
 }

@@ -13,7 +13,7 @@ enum { MAX_SET_PARTS = 8 };
 
 /* Declarations that hold together. */
 struct WeightSet {
-  struct { const Ast *wset; Scope *scope; } part[MAX_SET_PARTS];
+  struct { const Ast *wset; Scope *scope; const char *text; } part[MAX_SET_PARTS];
   uint32_t npart;
   const char *text;              /* "lcw", "lcw & wn" */
   Span span;
