@@ -72,6 +72,38 @@ static void explain_difference(Diags *d, const Sizes *a, const Sizes *b) {
   }
 }
 
+/* The node of a chain that made an image smaller: a convolution or pool with a stride. 0: none. */
+static Val made_smaller(const Graph *g, Val v) {
+  for (int steps = 0; v && steps < 200; steps++) {
+    const Node *n = graph_node(g, v);
+    bool window = n->op == OP_CONV2D || n->op == OP_POOL2D;
+    if (window && graph_node(g, n->in[0])->shape.dim[1].n > n->shape.dim[1].n) return v;
+    v = optab[n->op].cls == CLASS_LEAF ? 0 : n->in[0];
+  }
+  return 0;
+}
+
+static int32_t stride_of(const Node *n) {
+  return n->op == OP_CONV2D ? n->attr.conv.stride[0] : n->attr.pool.stride[0];
+}
+
+/* Where a side of an operator came from, and if it can be told, what set its size. Gives the
+ * stride that made it smaller, else 1. */
+static int32_t note_side(Expander *x, const char *side, const Value *v, const Sizes *s, bool smaller) {
+  Diags *d = &x->front->diags;
+  const Graph *g = x->graph;
+  Val at = smaller ? made_smaller(g, v->as.tensor) : 0;
+  if (!at) {
+    diag_note(d, v->span, "the %s side comes from here", side);
+    diag_here(d, "%s", sizes_text(x->arena, s));
+    return 1;
+  }
+  int32_t stride = stride_of(graph_node(g, at));
+  diag_note(d, graph_node(g, at)->span, "the %s side was %s here", side, stride == 2 ? "halved" : "made smaller");
+  diag_here(d, "stride is %d", stride);
+  return stride;
+}
+
 /* Says what both sides are and where each came from. */
 static void shapes_differ(Expander *x, Context *c, const Ast *e, const Value *a, const Value *b) {
   Diags *d = &x->front->diags;
@@ -83,11 +115,11 @@ static void shapes_differ(Expander *x, Context *c, const Ast *e, const Value *a,
   if (sides) diag_label(d, e->child[0]->span, "%s", sizes_text(x->arena, &left));
   if (sides) diag_label(d, e->child[1]->span, "%s", sizes_text(x->arena, &right));
   explain_difference(d, &left, &right);
-  diag_note(d, b->span, "the right side was made here");
-  diag_here(d, "%s", sizes_text(x->arena, &right));
-  diag_note(d, a->span, "the left side comes from here");
-  diag_here(d, "%s", sizes_text(x->arena, &left));
+  bool images = left.rank == 3 && right.rank == 3;
+  int32_t p = note_side(x, "right", b, &right, images && right.dim[1] < left.dim[1]);
+  int32_t q = note_side(x, "left", a, &left, images && left.dim[1] < right.dim[1]);
   trace_calls(x, c->scope);
+  if (p != q) diag_help(d, "give the %s side the same stride: `stride = %d`", p > q ? "left" : "right", p > q ? p : q);
 }
 
 /* Whether the language lets the shapes meet: equal, a scalar, or [C, 1, 1] with [C, H, W]. */

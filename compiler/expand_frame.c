@@ -102,6 +102,21 @@ static Value attribute_value(Expander *x, Context *c, const Ast *a, TypeKind typ
   return eval_as(x, c, value, type);
 }
 
+/* `@lower(update)`: the word as --lower says it. */
+static Value attribute_lower(Expander *x, const Ast *a) {
+  static const struct { const char *word, *lower; } known[] = {
+      {"dense", "dense"}, {"unfused", "unfused"}, {"fused", "fused"}, {"projected", "projected"},
+      {"epilogue", "fused:epilogue"}, {"update", "fused:update"}};
+  const Ast *e = a->child[0];
+  const Ast *word = e->kind == AST_CALL && e->nchild == 2 ? e->child[1] : e;
+  const char *text = ast_text(x->arena, x->front->names, word);
+  for (size_t i = 0; i < COUNT_OF(known); i++)
+    if (!strcmp(text, known[i].word)) return value_text(known[i].lower, a->span);
+  diag_at(&x->front->diags, E0421, word->span, "`@lower`",
+          "dense, unfused, fused, epilogue, update, projected", text);
+  return value_poison();
+}
+
 /* What an attribute says. */
 static Value attribute_eval(Expander *x, Context *c, const Ast *a, Word word) {
   const Ast *e = a->child[0];
@@ -111,7 +126,7 @@ static Value attribute_eval(Expander *x, Context *c, const Ast *a, Word word) {
   case WORD_BIAS: return attribute_value(x, c, a, TYPE_BOOL, yes);
   case WORD_FREEZE: return attribute_value(x, c, a, TYPE_BOOL, yes);
   case WORD_DECAY: case WORD_LR: return attribute_value(x, c, a, TYPE_REAL, none);
-  case WORD_LOWER: return value_text(ast_text(x->arena, x->front->names, e->nchild > 1 ? e->child[1] : e), a->span);
+  case WORD_LOWER: return attribute_lower(x, a);
   case WORD_TILE: case WORD_STAGES: return yes;
   default: return eval_as(x, c, e, TYPE_WEIGHT);
   }

@@ -118,13 +118,61 @@ Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n) 
 /* ---- the model ----------------------------------------------------------------------------------------- */
 
 
+/* Reports an output whose size is not the number of the data's classes. */
+static bool classes_agree(Expander *x, const Ast *net, Val z) {
+  const ModelRequest *r = x->request;
+  Sizes s = sizes_of(x->graph, z);
+  int64_t classes = x->facts.classes;
+  bool named = !r->checks || r->data || r->run;
+  if (!named || !classes || s.rank != 1 || s.dim[0] == classes) return true;
+  const Ast *on = r->run ? ast_child(r->run, 1) : NULL;
+  const char *data = x->model->data.name ? x->model->data.name : "";
+  diag_at(&x->front->diags, E0702, on ? on->span : net->name_span, (long long)s.dim[0], data,
+          (long long)classes);
+  if (on) diag_label(&x->front->diags, r->run->child[0]->span, "%lld outputs", (long long)s.dim[0]);
+  diag_help(&x->front->diags, "classes = %s.classes", data);
+  return false;
+}
+
+/* Warns of parameters that the output does not depend on. */
+static void warn_unreached(Expander *x, Val z) {
+  const Graph *g = x->graph;
+  bool *reached = NEW_ARRAY(x->arena, bool, g->nnode);
+  reached[z] = true;
+  for (Val v = g->nnode; v-- > 1;)
+    for (int i = 0; reached[v] && i < MAX_IN; i++) reached[g->node[v].in[i]] = true;
+  for (uint32_t i = 0; i < x->nparam; i++)
+    if (!reached[x->param[i].value])
+      diag_at(&x->front->diags, W0712, x->param[i].span,
+              name_text(x->front->names, x->param[i].name));
+}
+
+/* Reports a batch that the training split cannot fill. */
+static bool batch_fits(Expander *x, const Recipe *r) {
+  uint64_t batch = x->model->set.batch, samples = x->facts.samples;
+  if (!samples || batch <= samples) return true;
+  Scope *scope;
+  const Ast *e = recipe_setting(x, r, "batch", &scope);
+  diag_at(&x->front->diags, E0715, e->span, (long long)batch, (long long)samples);
+  return false;
+}
+
 /* Initialisation and training and evaluation, for a run. */
 static bool expand_run(Expander *x, const Ast *net, const Recipe *r) {
   Value z = expand_phase(x, net, MODE_TRAIN);
-  if (z.kind != VALUE_TENSOR || !expand_train(x, r, z.as.tensor)) return false;
+  if (z.kind != VALUE_TENSOR || !classes_agree(x, net, z.as.tensor) ||
+      !batch_fits(x, r) || !expand_train(x, r, z.as.tensor))
+    return false;
   z = expand_phase(x, net, MODE_EVAL);
   if (z.kind != VALUE_TENSOR || !expand_eval(x, r, z.as.tensor)) return false;
   return expand_phase(x, net, MODE_INIT).kind != VALUE_POISON;
+}
+
+/* The forward pass alone, for `check`. */
+static bool expand_check(Expander *x, const Ast *net) {
+  Value z = expand_phase(x, net, MODE_TRAIN);
+  if (z.kind == VALUE_TENSOR) warn_unreached(x, z.as.tensor);
+  return z.kind == VALUE_TENSOR ? classes_agree(x, net, z.as.tensor) : z.kind != VALUE_POISON;
 }
 
 /* Totals of the layer table. */
@@ -191,8 +239,7 @@ bool model_expand(Front *f, const ModelRequest *r, Model *m) {
   if (r->checks) m->set.batch = 1;
   declare_inputs(&x);
   uint32_t errors = f->diags.errors;
-  bool ok = r->checks ? expand_phase(&x, net, MODE_TRAIN).kind != VALUE_POISON
-                      : expand_run(&x, net, &recipe);
+  bool ok = r->checks ? expand_check(&x, net) : expand_run(&x, net, &recipe);
   if (!ok || f->diags.errors != errors) return false;
   layers_count(&x);
   count_totals(m);

@@ -73,9 +73,11 @@ static bool number_setting(Expander *x, const Recipe *r, const char *key, bool w
   v = value_as(x, v, whole ? TYPE_INT : TYPE_REAL, e->span, arena_printf(x->arena, "`%s`", key));
   if (v.kind == VALUE_POISON) return false;
   *out = value_number(&v);
-  if (*out >= low && *out <= 9e15) return true;
+  double high = whole ? 2147483647.0 : 1e30;
+  if (*out >= low && *out <= high) return true;
   diag_at(&x->front->diags, E0422, e->span, arena_printf(x->arena, "`%s`", key),
-          arena_printf(x->arena, "at least %s", number_text(x->arena, low)),
+          *out < low ? arena_printf(x->arena, "at least %s", number_text(x->arena, low))
+                     : "less than 2^31",
           number_text(x->arena, *out));
   return false;
 }
