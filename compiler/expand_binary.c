@@ -7,13 +7,13 @@
 #include <string.h>
 
 static Value overflow(Expander *x, const Ast *e) {
-  diag_at(&x->front->diags, E0416, e->span);
+  diag_at(&x->front->diags, E0416, user_span(x, e->span));
   return value_poison();
 }
 
 /* Whether the division can be made. */
 static bool divisible(Expander *x, const Ast *e, int64_t a, int64_t b) {
-  if (b == 0) diag_at(&x->front->diags, E0417, e->span);
+  if (b == 0) diag_at(&x->front->diags, E0417, user_span(x, e->span));
   else if (a == INT64_MIN && b == -1) overflow(x, e);
   else return true;
   return false;

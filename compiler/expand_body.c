@@ -181,7 +181,7 @@ static Flow run_assert(Expander *x, Context *c, const Ast *s) {
   if (!eval_condition(x, c, s->child[0], &holds)) return FLOW_STOP;
   if (holds) return FLOW_ON;
   const Ast *message = ast_child(s, 1);
-  diag_at(&x->front->diags, E0420, s->span,
+  diag_at(&x->front->diags, E0420, user_span(x, s->span),
           message && message->kind == AST_STRING
               ? message->text : ast_text(x->arena, x->front->names, s->child[0]));
   trace_calls(x, c->scope);

@@ -160,6 +160,8 @@ static bool batch_fits(Expander *x, const Recipe *r) {
 /* Initialisation and training and evaluation, for a run. */
 static bool expand_run(Expander *x, const Ast *net, const Recipe *r) {
   Value z = expand_phase(x, net, MODE_TRAIN);
+  if (z.kind == VALUE_LIST)
+    diag_at(&x->front->diags, E0901, net->name_span, "a net of several results");
   if (z.kind != VALUE_TENSOR || !classes_agree(x, net, z.as.tensor) ||
       !batch_fits(x, r) || !expand_train(x, r, z.as.tensor))
     return false;

@@ -55,10 +55,10 @@ static bool input_size(Expander *x, Context *c, const Ast *dim, int64_t data, in
   return true;
 }
 
-/* Binds the net's input to the samples. */
-static bool bind_input(Expander *x, Context *c, const Ast *param) {
+/* Binds an input of the net: the first one to the samples, others to what they declare. */
+static bool bind_input(Expander *x, Context *c, const Ast *param, bool sample) {
   const Ast *dims = ast_child(param, 0);
-  Sizes data = sample_sizes(&x->facts), s = data;
+  Sizes data = sample ? sample_sizes(&x->facts) : (Sizes){0}, s = data;
   Front *f = x->front;
   if (dims) s.rank = dims->nchild;
   bool fits = !data.rank || s.rank == data.rank;
@@ -78,7 +78,8 @@ static bool bind_input(Expander *x, Context *c, const Ast *param) {
             sizes_text(x->arena, &data));
     return false;
   }
-  Val v = decoded(x, &s, param->name);
+  Val v = sample ? decoded(x, &s, param->name)
+                 : graph_decl(x->graph, OP_INPUT, param->name, DTYPE_F32, sizes_stored(&s, x->batch), FEED_NONE, 0);
   if (!v) {
     diag_at(&f->diags, E0518, param->span, x->graph->error);
     return false;
@@ -220,13 +221,16 @@ bool bind_net(Expander *x, Context *c, const Ast *net) {
   for (uint32_t i = 0; i < x->request->ndefine; i++)
     if (!bind_define(x, c, net, x->request->define[i])) return false;
   if (x->request->run && !bind_run(x, c, net)) return false;
+  uint32_t inputs = 0;
   for (uint32_t i = 0; params && i < params->nchild; i++) {
     const Ast *p = params->child[i];
-    if (p->type == TYPE_TENSOR ? !bind_input(x, c, p)
-                               : !scope_find(c->scope, p->name) && !bind_default(x, c, net, p))
-      return false;
+    bool tensor = p->type == TYPE_TENSOR;
+    if (tensor && !bind_input(x, c, p, inputs++ == 0)) return false;
+    if (!tensor && !scope_find(c->scope, p->name) && !bind_default(x, c, net, p)) return false;
   }
-  return true;
+  if (inputs > 1 && !x->request->checks)
+    diag_at(&x->front->diags, E0901, net->name_span, "a net of several inputs");
+  return inputs <= 1 || x->request->checks;
 }
 
 /* "depth = 50, width = 256": the arguments, for the record of the run. */

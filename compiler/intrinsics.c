@@ -400,6 +400,15 @@ static Value do_over_features(Use *u) {
   return int_list(u, 1, rank_of(u, u->arg[0].as.tensor));
 }
 
+static Value do_per_group(Use *u) {
+  if (!is_int(u, 0) || !is_int(u, 1)) return value_poison();
+  int64_t channels = u->arg[0].as.integer, groups = u->arg[1].as.integer;
+  if (groups > 0 && channels % groups == 0) return value_int(channels / groups, u->at);
+  diag_at(&u->x->front->diags, E0508, u->at, (long long)groups, (long long)channels);
+  trace_calls(u->x, u->c->scope);
+  return value_poison();
+}
+
 static Value do_window(Use *u) {
   if (!is_tensor(u, 0)) return value_poison();
   int32_t size[2];

@@ -74,7 +74,7 @@ static int report(Front *f, const ModelRequest *r, bool json, const char *path) 
 int main(int n, char **arg) {
   if (n < 3) return 2;
   Arena perm;
-  arena_init(&perm, "perm", LIMIT_ARENA);
+  arena_init(&perm, "perm", (size_t)4 << 30);
   Front f;
   front_init(&f, &perm);
   const char *define[MOST], *set[MOST];
