@@ -158,12 +158,13 @@ int32_t block_within(int32_t extent, int32_t limit);     /* a divisor of extent,
 
 /* Writes columns [n, ...) of the rhs as rows of tile width: out[k * tile + j]. */
 void pack_rhs(Emit *e, Cell *cell, uint32_t n, Value out, uint32_t tile);
-/* Writes rows [m, m + rows) x [k, k + depth) of the lhs, element (i, j) to i * sm + j * sk. */
+/* Writes a block of the lhs, element (i, j) of it to out[i * sm + j * sk]. */
 typedef struct {
   bool rows_inside;                /* m runs fastest in the copy; else k */
   int64_t sm, sk, run;             /* run: consecutive elements copied at a time */
 } LhsLayout;
-void pack_lhs(Emit *e, Value out, const LhsLayout *layout, Value m, Value rows, Value k, Value depth);
+typedef struct { Value m, rows, k, depth; } LhsBlock; /* rows [m, m + rows), k likewise */
+void pack_lhs(Emit *e, Value out, const LhsLayout *layout, const LhsBlock *block);
 
 /* ---- host.c ---------------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@
 #include "host.h"
 #include "seed.h"
 
-enum { COLUMNS = 32, COLUMNS_PACKED = 128, ROWS = 128, DEPTH = 320, ROWS_SMALL = 4, PAD = 16, MANY = 8 };
+enum { COLUMNS = 32, COLUMNS_PACKED = 128, COLUMNS_PAGED = 64, ROWS = 128, DEPTH = 320, ROWS_SMALL = 4, PAD = 16, MANY = 8,
+       PAGE = 1024 };
 
 /* What tile and emit both derive from a kernel. */
 typedef struct {
@@ -45,34 +46,46 @@ static uint32_t axes_count(const Kernel *k, AxisPart part) {
 }
 
 /* Tiles read the lhs in place if it is one stride in m and one in k. */
-static bool lhs_packed(const Kernel *k) {
+static bool lhs_plain(const Kernel *k) {
   const Arg *a = &k->arg[k->lhs];
-  return a->nguard || a->dtype != DTYPE_F32 || axes_count(k, PART_M) > 1 || axes_count(k, PART_K) > 1;
+  return !a->nguard && a->dtype == DTYPE_F32 && axes_count(k, PART_M) == 1 && axes_count(k, PART_K) == 1;
+}
+
+/* But not if k strides over pages: then the lines of a tile would meet in few sets of a cache. */
+static bool lhs_paged(const Kernel *k) { return k->arg[k->lhs].stride[axis_last(k, PART_K)] >= PAGE; }
+
+/* Blocks of one axis may end anywhere, those of several only where a run of the inner one does. */
+static int64_t block_of(const Kernel *k, AxisPart part, int64_t whole, int64_t most) {
+  if (axes_count(k, part) > 1) {
+    int64_t block = block_within(k->extent[axis_last(k, part)], (int32_t)most);
+    return block < whole ? block : whole;
+  }
+  int64_t pieces = (whole + most - 1) / most;
+  return part == PART_M ? most : (whole + pieces - 1) / pieces;
 }
 
 static void shape_blocks(const Kernel *k, Shape *s) {
   const Arg *a = &k->arg[k->lhs];
   uint32_t m = axis_last(k, PART_M), kk = axis_last(k, PART_K);
-  int64_t pieces = (s->k + DEPTH - 1) / DEPTH;
-  s->rows = ROWS, s->depth = (s->k + pieces - 1) / pieces;
+  bool rows = a->stride[m] == 1 && a->stride[kk] != 1;
+  s->rows = s->packed && rows ? block_of(k, PART_M, s->m, ROWS) : ROWS;
+  s->depth = block_of(k, PART_K, s->k, DEPTH);
   s->lhs = (LhsLayout){false, a->stride[m], a->stride[kk], 0};
   if (!s->packed) return;
-  s->lhs.rows_inside = a->stride[m] == 1 && a->stride[kk] != 1;
-  int32_t extent = k->extent[s->lhs.rows_inside ? m : kk];
-  int64_t block = block_within(extent, s->lhs.rows_inside ? ROWS : DEPTH);
+  int64_t block = rows ? s->rows : s->depth, extent = k->extent[rows ? m : kk];
+  s->lhs.rows_inside = rows;
   s->lhs.run = block < extent ? block : extent;
-  if (s->lhs.rows_inside) s->rows = block, s->lhs.sm = 1, s->lhs.sk = block + PAD;
-  else s->depth = block < s->k ? block : s->k, s->lhs.sk = 1, s->lhs.sm = s->depth + PAD;
+  s->lhs.sm = rows ? 1 : block + PAD, s->lhs.sk = rows ? block + PAD : 1;
 }
 
 static Shape shape_of(const Kernel *k) {
   uint32_t n = axis_last(k, PART_N);
   Shape s = {.m = (int64_t)kernel_extent(k, kernel_axes(k, PART_M)), .n = k->extent[n],
              .k = (int64_t)kernel_extent(k, kernel_axes(k, PART_K)),
-             .packed = lhs_packed(k), .column = column_work(k)};
+             .packed = !lhs_plain(k) || lhs_paged(k), .column = column_work(k)};
   s.groups = (int64_t)kernel_extent(k, kernel_axes(k, PART_N)) / s.n;
   shape_blocks(k, &s);
-  int64_t columns = s.packed ? COLUMNS_PACKED : COLUMNS;
+  int64_t columns = !s.packed ? COLUMNS : lhs_plain(k) ? COLUMNS_PAGED : COLUMNS_PACKED;
   s.chunk_n = columns < s.n ? columns : s.n;
   s.pitch = round_up(s.chunk_n, COLUMNS);
   bool many = s.groups * ((s.n + s.chunk_n - 1) / s.chunk_n) >= MANY;
@@ -361,7 +374,7 @@ static void depth_emit(Contract *c) {
   Build *b = &e->b;
   if (c->s.packed) {
     c->lhs = scratch_at(c, c->s.at_lhs, int_of(b, 0));
-    pack_lhs(e, c->lhs, &c->s.lhs, c->block, c->rows, c->k0, c->depth);
+    pack_lhs(e, c->lhs, &c->s.lhs, &(LhsBlock){c->block, c->rows, c->k0, c->depth});
   } else {
     Point at = c->origin;
     at.axis = NO_AXIS;

@@ -110,44 +110,43 @@ void pack_rhs(Emit *e, Cell *cell, uint32_t n, Value out, uint32_t tile) {
 /* ---- lhs ----------------------------------------------------------------------------------- */
 
 /* `length` elements from the point on along its axis to consecutive places. */
-static void lhs_run(Emit *e, Point *p, int64_t length, Value out) {
+static void lhs_run(Emit *e, Point *p, Value length, Value out) {
   Build *b = &e->b;
-  int64_t width = b->isa->width, whole = length / width * width;
-  Value start = p->index[p->axis];
+  int64_t width = b->isa->width;
+  uint32_t axis = p->axis;
+  Value start = p->index[axis], whole = LLVMBuildAnd(b->at, length, int_of(b, -width), "");
+  Loop l = loop_begin(b, int_of(b, 0), whole, width);
   p->lanes = b->isa->width;
-  Loop l = loop_begin(b, int_of(b, 0), int_of(b, whole), width);
-  p->index[p->axis] = value_add(b, start, l.index);
-  store_to(b, value_splat(b, arg_load(e, e->k->lhs, p), b->isa->width), at_element(b, b->f32, out, l.index), 4);
-  loop_end(b, &l);
-  if (whole == length) return;
-  p->lanes = (uint32_t)(length - whole);
-  p->index[p->axis] = value_add(b, start, int_of(b, whole));
+  p->index[axis] = value_add(b, start, l.index);
   Value v = value_splat(b, arg_load(e, e->k->lhs, p), b->isa->width);
-  for (uint32_t i = 0; i < p->lanes; i++) {
-    Value one = LLVMBuildExtractElement(b->at, v, LLVMConstInt(b->i32, i, 0), "");
-    store_to(b, one, at_offset(b, b->f32, out, whole + i), 4);
-  }
+  store_to(b, v, at_element(b, b->f32, out, l.index), 4);
+  loop_end(b, &l);
+  l = loop_begin(b, whole, length, 1);
+  p->axis = NO_AXIS;
+  p->index[axis] = value_add(b, start, l.index);
+  store_to(b, arg_load(e, e->k->lhs, p), at_element(b, b->f32, out, l.index), 4);
+  loop_end(b, &l);
+  p->axis = axis;
 }
 
 /* Walks the part outside element by element, the part inside in runs along its last axis. */
-void pack_lhs(Emit *e, Value out, const LhsLayout *layout, Value m, Value rows, Value k, Value depth) {
+void pack_lhs(Emit *e, Value out, const LhsLayout *layout, const LhsBlock *block) {
   Build *b = &e->b;
-  bool rows_inside = layout->rows_inside;
-  AxisPart inside = rows_inside ? PART_M : PART_K, outside = rows_inside ? PART_K : PART_M;
-  Value from = rows_inside ? k : m, count = rows_inside ? depth : rows;
-  Value start = rows_inside ? m : k, length = rows_inside ? rows : depth;
+  bool rows = layout->rows_inside;
+  AxisPart inside = rows ? PART_M : PART_K, outside = rows ? PART_K : PART_M;
   uint32_t inner = axis_last(e->k, inside);
   uint16_t outer = (uint16_t)(kernel_axes(e->k, inside) & ~(1u << inner));
-  int64_t run = layout->run, extent = e->k->extent[inner];
+  Value extent = int_of(b, e->k->extent[inner]), length = rows ? block->rows : block->depth;
   Point p = {.axis = inner};
-  Loop l = loop_begin(b, int_of(b, 0), count, 1);
-  index_split(e, kernel_axes(e->k, outside), value_add(b, from, l.index), p.index);
-  Value line = at_element(b, b->f32, out, value_mul(b, l.index, rows_inside ? layout->sk : layout->sm));
-  Loop r = loop_begin(b, int_of(b, 0), length, run);
-  Value flat = value_add(b, start, r.index), group = LLVMBuildUDiv(b->at, flat, int_of(b, extent), "");
-  if (outer) index_split(e, outer, group, p.index);
-  p.index[inner] = LLVMBuildURem(b->at, flat, int_of(b, extent), "");
-  lhs_run(e, &p, run, at_element(b, b->f32, line, r.index));
+  Loop l = loop_begin(b, int_of(b, 0), rows ? block->depth : block->rows, 1);
+  Value line = at_element(b, b->f32, out, value_mul(b, l.index, rows ? layout->sk : layout->sm));
+  index_split(e, kernel_axes(e->k, outside), value_add(b, rows ? block->k : block->m, l.index), p.index);
+  Loop r = loop_begin(b, int_of(b, 0), length, layout->run);
+  Value flat = value_add(b, rows ? block->m : block->k, r.index);
+  if (outer) index_split(e, outer, LLVMBuildUDiv(b->at, flat, extent, ""), p.index);
+  p.index[inner] = outer ? LLVMBuildURem(b->at, flat, extent, "") : flat;
+  Value rest = LLVMBuildSub(b->at, length, r.index, "");
+  lhs_run(e, &p, value_min(b, int_of(b, layout->run), rest), at_element(b, b->f32, line, r.index));
   loop_end(b, &r);
   loop_end(b, &l);
 }
