@@ -36,7 +36,8 @@ struct Scope {
   Scope *caller;                 /* for the path of calls in messages */
   Span call;
   const Ast *written;            /* the call: unit(128, stride = 2); NULL: a name alone */
-  const char *loop;              /* "c = 128" at the call, or NULL */
+  Name loop;                     /* variable of the `for` at the call, 0: none */
+  Value loop_value;
 };
 
 /* A step of a parameter's path. */

@@ -139,17 +139,18 @@ static Flow run_for(Expander *x, Context *c, const Ast *s, Value *result) {
   Value v = eval(x, c, s->child[0]);
   if (!for_values(x, s, &v)) return FLOW_STOP;
   uint64_t passes = x->passes;
-  const char *loop = c->scope->loop;
+  Name loop = c->scope->loop;
+  Value loop_value = c->scope->loop_value;
   x->passes *= v.as.list.n ? v.as.list.n : 1;
   Flow flow = FLOW_ON;
   for (uint32_t i = 0; i < v.as.list.n && flow == FLOW_ON; i++) {
     scope_set(x, c->scope, s->name, v.as.list.item[i]);
-    c->scope->loop = arena_printf(
-        x->arena, "%s = %s", name_text(x->front->names, s->name),
-        value_show(x->arena, x->graph, x->front->names, &v.as.list.item[i]));
+    c->scope->loop = s->name;
+    c->scope->loop_value = v.as.list.item[i];
     flow = run_pass(x, c, s->child[1], i, result);
   }
   c->scope->loop = loop;
+  c->scope->loop_value = loop_value;
   x->passes = passes;
   return flow;
 }

@@ -81,7 +81,10 @@ void trace_calls(Expander *x, Scope *s) {
   for (; s && s->caller; s = s->caller) {
     if (in_prelude(x, s->decl)) continue;
     const char *name = call_text(x, s);
-    if (s->loop) diag_trace(&x->front->diags, s->call, "in %s, called for %s", name, s->loop);
+    if (s->loop)
+      diag_trace(&x->front->diags, s->call, "in %s, called for %s = %s", name,
+                 name_text(x->front->names, s->loop),
+                 value_show(x->arena, x->graph, x->front->names, &s->loop_value));
     else diag_trace(&x->front->diags, s->call, "in %s, called here", name);
   }
 }
@@ -311,6 +314,7 @@ static Value invoke(Expander *x, Context *c, const Ast *decl, const Ast *e, cons
   callee.scope->call = at;
   callee.scope->written = e;
   callee.scope->loop = c->scope->loop;
+  callee.scope->loop_value = c->scope->loop_value;
   bool takes = ast_takes_tensor(decl) || decl->kind == AST_INIT;
   if (!bind_call(x, c, &callee, decl, e, in, takes ? n : 0, at)) return value_poison();
   bool outer = decl->kind == AST_BLOCK && !c->frame->closed && !in_prelude(x, c->scope->file);
