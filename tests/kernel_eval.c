@@ -112,8 +112,9 @@ static double spread(uint32_t fn, const Bounded *x, double r) {
   for (int corner = 0; corner < 8; corner++) {
     double at[3];
     for (int i = 0; i < 3; i++) at[i] = x[i].v + (corner >> i & 1 ? x[i].e : -x[i].e);
+    if ((fn == S_sqrt || fn == S_log || fn == S_pow) && x[0].v >= 0) at[0] = fmax(at[0], 0);
     double d = fabs(apply(fn, at[0], at[1], at[2]) - r);
-    if (d > most || isnan(d)) most = d;
+    if (d > most) most = d;
   }
   if ((fn == S_sin || fn == S_cos) && x[0].e > most) most = x[0].e;
   return most;
