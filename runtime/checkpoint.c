@@ -55,7 +55,8 @@ static void add_origin(Lines *l, const Plan *p) {
   const PlanSettings *s = &p->set;
   char rate[2048], settings[256];
   rate_text(p, rate, sizeof rate);
-  snprintf(settings, sizeof settings, "batch = %llu, epochs = %llu, eval_every = %llu, save_every = %llu",
+  snprintf(settings, sizeof settings,
+           "batch = %llu, epochs = %llu, eval_every = %llu, save_every = %llu",
            (unsigned long long)s->batch, (unsigned long long)s->epochs,
            (unsigned long long)s->eval_every, (unsigned long long)s->save_every);
   lines_pair(l, "version", LCW_VERSION);
@@ -155,8 +156,8 @@ bool checkpoint_save(const Io *io, const DurableFile *file, const Plan *p, Devic
   if (ok) build_header(&s.header, p, state);
   if (ok && s.header.bad) ok = fault_set(f, LCW_LIMIT, "no memory for the checkpoint's header");
   if (ok && s.header.n > CHECKPOINT_HEADER)
-    ok = fault_set(f, LCW_LIMIT, "the checkpoint's header has %zu bytes, the limit is %d", s.header.n,
-                   CHECKPOINT_HEADER);
+    ok = fault_set(f, LCW_LIMIT, "the checkpoint's header has %zu bytes, the limit is %d",
+                   s.header.n, CHECKPOINT_HEADER);
   if (ok) seal_header(&s);
   ok = ok && durable_write(io, file, save_body, &s, f);
   lines_free(&s.header);

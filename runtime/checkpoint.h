@@ -58,7 +58,8 @@ void checkpoint_close(Checkpoint *c);
 const char *checkpoint_meta(const Checkpoint *c, const char *key);
 const Tensor *checkpoint_find(const Checkpoint *c, const char *name);
 /* The bytes of a tensor, or of a part of it. */
-bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *out, size_t n, Fault *f);
+bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *out, size_t n,
+                     Fault *f);
 /* Puts every PARAM and STATE on the device; the names must be exactly those of the plan. */
 bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f);
 bool checkpoint_state(const Checkpoint *c, TrainState *state, Fault *f);

@@ -69,7 +69,8 @@ static bool read_tensor(Json *j, Tensor *t) {
     while (key && k < 3 && strcmp(key, field[k])) k++;
     if (!key || k == 3 || seen & 1u << k || !json_expect(j, ':')) return false;
     seen |= 1u << k;
-    if (k == 0 && (!(type = json_string(j)) || (t->dtype = type_of(type)) == DTYPE_COUNT)) return false;
+    if (k == 0 && (!(type = json_string(j)) || (t->dtype = type_of(type)) == DTYPE_COUNT))
+      return false;
     if ((k == 1 && !read_shape(j, t)) || (k == 2 && !read_offsets(j, t))) return false;
   }
   return json_expect(j, '}');
@@ -274,7 +275,8 @@ const Tensor *checkpoint_find(const Checkpoint *c, const char *name) {
   return t ? *t : NULL;
 }
 
-bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *out, size_t n, Fault *f) {
+bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *out, size_t n,
+                     Fault *f) {
   return read_at(c, c->data + t->begin + at, out, n, f);
 }
 
@@ -282,10 +284,12 @@ bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *ou
 
 /* Same type and sizes as the buffer. */
 static bool same_shape(const Tensor *t, const PlanBuf *b) {
-  return t->dtype == b->dtype && t->rank == b->rank && !memcmp(t->dim, b->dim, b->rank * sizeof *b->dim);
+  return t->dtype == b->dtype && t->rank == b->rank &&
+         !memcmp(t->dim, b->dim, b->rank * sizeof *b->dim);
 }
 
-static bool load_tensor(const Checkpoint *c, const Tensor *t, const PlanBuf *b, Device *d, char *block, Fault *f) {
+static bool load_tensor(const Checkpoint *c, const Tensor *t, const PlanBuf *b, Device *d,
+                        char *block, Fault *f) {
   for (uint64_t at = 0, n; at < b->bytes; at += n) {
     n = b->bytes - at < CHECKPOINT_BLOCK ? b->bytes - at : CHECKPOINT_BLOCK;
     if (!checkpoint_read(c, t, at, block, n, f)) return false;
@@ -301,13 +305,15 @@ static bool match_names(const Checkpoint *c, const Plan *p, Fault *f) {
     const PlanBuf *b = plan_buf(p, i);
     if (b->role != BUF_PARAM && b->role != BUF_STATE) continue;
     const Tensor *t = checkpoint_find(c, buf_name(p, b));
-    if (!t) return fault_set(f, LCW_DATA, "%s: it lacks %s of this network", c->shown, buf_name(p, b));
+    if (!t)
+      return fault_set(f, LCW_DATA, "%s: it lacks %s of this network", c->shown, buf_name(p, b));
     if (!same_shape(t, b))
-      return fault_set(f, LCW_DATA, "%s: %s has another shape or type in this network", c->shown, t->name);
+      return fault_set(f, LCW_DATA, "%s: %s has another shape or type in this network", c->shown,
+                       t->name);
     found++;
   }
-  return found == c->ntensor ||
-         fault_set(f, LCW_DATA, "%s: it has %u tensors, this network has %u", c->shown, c->ntensor, found);
+  return found == c->ntensor || fault_set(f, LCW_DATA, "%s: it has %u tensors, this network has %u",
+                                          c->shown, c->ntensor, found);
 }
 
 bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
@@ -340,8 +346,9 @@ static bool meta_double(const Checkpoint *c, const char *key, double *out) {
 bool checkpoint_state(const Checkpoint *c, TrainState *s, Fault *f) {
   bool ok = meta_whole(c, "step", &s->step) && meta_whole(c, "epoch", &s->epoch) &&
             meta_whole(c, "position", &s->position) && meta_whole(c, "seed", &s->seed) &&
-            meta_whole(c, "fingerprint", &s->fingerprint) && meta_double(c, "epoch_loss", &s->loss) &&
-            meta_double(c, "epoch_hits", &s->hits) && meta_double(c, "epoch_samples", &s->samples) &&
+            meta_whole(c, "fingerprint", &s->fingerprint) &&
+            meta_double(c, "epoch_loss", &s->loss) && meta_double(c, "epoch_hits", &s->hits) &&
+            meta_double(c, "epoch_samples", &s->samples) &&
             meta_double(c, "best_loss", &s->best_loss) && meta_double(c, "residual", &s->residual);
   return ok || damaged(c, f, "its metadata does not say where the run stands");
 }

@@ -9,14 +9,15 @@
 #include "device.h"
 #include "pool.h"
 
-enum { LINE = 64 };
+enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 
 typedef struct {
   Device device; /* first: a Device * is a Cpu * */
   const HostTable *table;
   Pool *pool;
-  char *arena;
-  uint64_t bytes;
+  char *arena;      /* begins at a huge page */
+  void *map;        /* what mmap gave: the arena and up to a huge page before it */
+  uint64_t bytes;   /* of the map */
   uint64_t scratch_bytes; /* of one thread */
   char *scratch;
   unsigned float_state;
@@ -60,7 +61,8 @@ const HostTable *cpu_select(const HostTable *table, const char *cpu, Fault *f) {
     if (!native && strcmp(cpu, t->isa)) continue;
     if (cpu_runs(t->isa)) return t;
     if (!native) {
-      fault_set(f, LCW_DEVICE, "this machine does not run %s code\nhelp: compiled for: %s", cpu, names);
+      fault_set(f, LCW_DEVICE, "this machine does not run %s code\nhelp: compiled for: %s", cpu,
+                names);
       return NULL;
     }
   }
@@ -73,13 +75,15 @@ const HostTable *cpu_select(const HostTable *table, const char *cpu, Fault *f) {
 
 static bool cpu_alloc(Device *d, uint64_t bytes, Fault *f) {
   Cpu *c = (Cpu *)d;
-  if (bytes == 0) bytes = LINE;
-  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED)
-    return fault_set(f, LCW_LIMIT, "no memory for the network: %llu bytes", (unsigned long long)bytes);
-  madvise(p, bytes, MADV_HUGEPAGE);
-  c->arena = p;
-  c->bytes = bytes;
+  if (__builtin_add_overflow(bytes, (uint64_t)HUGE_PAGE, &c->bytes)) c->bytes = UINT64_MAX;
+  c->map = mmap(NULL, c->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (c->map == MAP_FAILED) {
+    c->map = NULL;
+    return fault_set(f, LCW_LIMIT, "no memory for the network: %llu bytes",
+                     (unsigned long long)bytes);
+  }
+  c->arena = (char *)(((uintptr_t)c->map + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+  if (bytes >= HUGE_PAGE) madvise(c->arena, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
   return true;
 }
 
@@ -118,7 +122,7 @@ static void cpu_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf
 static void cpu_close(Device *d) {
   Cpu *c = (Cpu *)d;
   pool_close(c->pool);
-  if (c->arena) munmap(c->arena, c->bytes);
+  if (c->map) munmap(c->map, c->bytes);
   free(c->scratch);
   pool_float_restore(c->float_state);
   free(c);
@@ -138,11 +142,13 @@ static bool scratch_alloc(Cpu *c, Fault *f) {
   if (c->scratch_bytes == 0) return true;
   if (!__builtin_mul_overflow(c->scratch_bytes, (uint64_t)c->device.threads, &bytes))
     c->scratch = aligned_alloc(LINE, bytes);
-  return c->scratch || fault_set(f, LCW_LIMIT, "no memory for the scratch of %u threads: %llu bytes each",
-                                 c->device.threads, (unsigned long long)c->scratch_bytes);
+  return c->scratch ||
+         fault_set(f, LCW_LIMIT, "no memory for the scratch of %u threads: %llu bytes each",
+                   c->device.threads, (unsigned long long)c->scratch_bytes);
 }
 
-Device *cpu_open(const Plan *p, const HostTable *table, const char *cpu, uint32_t threads, Fault *f) {
+Device *cpu_open(const Plan *p, const HostTable *table, const char *cpu, uint32_t threads,
+                 Fault *f) {
   const HostTable *row = cpu_select(table, cpu, f);
   Cpu *c = row ? memory_new(1, sizeof *c, "the device", f) : NULL;
   if (!c) return NULL;

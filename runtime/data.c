@@ -11,12 +11,14 @@
 
 static const uint64_t MAX_ELEMENTS = UINT64_C(1) << 40, MAX_DIM = INT32_MAX;
 
-bool shape_bytes(const char *name, const uint64_t *dim, uint32_t rank, size_t item, size_t *out, Fault *f) {
+bool shape_bytes(const char *name, const uint64_t *dim, uint32_t rank, size_t item, size_t *out,
+                 Fault *f) {
   size_t n = 1;
   for (uint32_t i = 0; i < rank; i++) {
     if (dim[i] == 0) return fault_set(f, LCW_DATA, "%s: it is empty: size %u is 0", name, i);
     if (dim[i] > MAX_DIM || !size_times(n, dim[i], &n) || n > MAX_ELEMENTS)
-      return fault_set(f, LCW_LIMIT, "%s: it claims more than 2^40 numbers or a size beyond 2^31", name);
+      return fault_set(f, LCW_LIMIT, "%s: it claims more than 2^40 numbers or a size beyond 2^31",
+                       name);
     if (i > 0 && n / dim[0] > INT32_MAX / 8)
       return fault_set(f, LCW_LIMIT, "%s: a sample has more than 2^28 numbers", name);
   }
@@ -33,10 +35,11 @@ bool labels_check(const char *name, uint64_t largest, uint32_t *classes, Fault *
   return true;
 }
 
-bool splits_agree(const Data *d, uint32_t rank, const uint32_t *dim, uint32_t dtype, const char *name,
-                  Fault *f) {
+bool splits_agree(const Data *d, uint32_t rank, const uint32_t *dim, uint32_t dtype,
+                  const char *name, Fault *f) {
   if (d->rank == rank && d->dtype == dtype && !memcmp(d->dim, dim, rank * sizeof *dim)) return true;
-  return fault_set(f, LCW_DATA, "%s: its samples differ in shape or type from the training samples", name);
+  return fault_set(f, LCW_DATA, "%s: its samples differ in shape or type from the training samples",
+                   name);
 }
 
 /* ---- mean and deviation ------------------------------------------------------------------ */
@@ -65,7 +68,8 @@ static Moments moments_of_floats(const Data *d, uint32_t first, uint32_t stride)
   double sum = 0, square = 0;
   for (uint64_t i = first; i < count; i += stride, n++) sum += (double)p[i];
   double mean = sum / (double)n;
-  for (uint64_t i = first; i < count; i += stride) square += ((double)p[i] - mean) * ((double)p[i] - mean);
+  for (uint64_t i = first; i < count; i += stride)
+    square += ((double)p[i] - mean) * ((double)p[i] - mean);
   return (Moments){mean, sqrt(square / (double)n)};
 }
 
@@ -78,7 +82,8 @@ static bool find_scale(Data *d, Normalize how, Fault *f) {
     bool global = how == NORMALIZE_GLOBAL;
     Moments m = {0, 1};
     if (how != NORMALIZE_NONE && (c == 0 || !global))
-      m = (d->dtype == DTYPE_U8 ? moments_of_bytes : moments_of_floats)(d, c, global ? 1 : d->channels);
+      m = (d->dtype == DTYPE_U8 ? moments_of_bytes : moments_of_floats)(d, c,
+                                                                        global ? 1 : d->channels);
     if (m.deviation <= 0) m.deviation = 1; /* a constant channel becomes 0 */
     d->scale[c] = c && global ? d->scale[0] : (float)(unit / m.deviation);
     d->shift[c] = c && global ? d->shift[0] : (float)(-m.mean / m.deviation);
@@ -87,7 +92,8 @@ static bool find_scale(Data *d, Normalize how, Fault *f) {
 }
 
 static uint64_t fingerprint(const Data *d) {
-  const uint32_t head[] = {d->train.count, d->dtype, d->rank, d->dim[0], d->dim[1], d->dim[2], d->classes};
+  const uint32_t head[] = {d->train.count, d->dtype,  d->rank,   d->dim[0],
+                           d->dim[1],      d->dim[2], d->classes};
   uint64_t h = hash64(head, sizeof head, 0);
   h = hash64(d->train.sample, (size_t)d->train.count * d->train.sample_bytes, h);
   return hash64(d->train.label, (size_t)d->train.count * d->train.label_bytes, h);
@@ -100,8 +106,12 @@ static DataSource *source_of(const DataRequest *r, Fault *f) {
   case DATA_IDX: return idx_open;
   case DATA_NPY: return npy_open;
   case DATA_SYNTHETIC: return synthetic_open;
-  case DATA_CIFAR: fault_set(f, LCW_INPUT, "the data source cifar(...) is not executable yet"); break;
-  case DATA_IMAGES: fault_set(f, LCW_INPUT, "the data source images(...) is not executable yet"); break;
+  case DATA_CIFAR:
+    fault_set(f, LCW_INPUT, "the data source cifar(...) is not executable yet");
+    break;
+  case DATA_IMAGES:
+    fault_set(f, LCW_INPUT, "the data source images(...) is not executable yet");
+    break;
   case DATA_NONE: fault_set(f, LCW_INPUT, "the network has no data set"); break;
   }
   return NULL;
@@ -152,13 +162,20 @@ uint64_t data_bytes(const Data *d) { return split_bytes(&d->train) + split_bytes
 
 DataRequest data_request(const Plan *p, const char *data_root, const char *file_folder) {
   const PlanSettings *s = &p->set;
-  DataRequest r = {.kind = (DataKind)s->source_kind,
-                   .path = plan_text(p, s->source_path), .path2 = plan_text(p, s->source_path2),
-                   .test = plan_text(p, s->test_path), .test2 = plan_text(p, s->test_path2),
-                   .root = {data_root, secure_getenv("LCWC_DATA"), file_folder, "/usr/share/datasets"},
-                   .normalize = (Normalize)s->normalize, .classes = s->classes, .targets = s->classes == 0,
-                   .rank = s->sample_rank, .samples = s->synthetic_samples,
-                   .test_samples = s->synthetic_test, .seed = s->synthetic_seed};
+  DataRequest r = {
+      .kind = (DataKind)s->source_kind,
+      .path = plan_text(p, s->source_path),
+      .path2 = plan_text(p, s->source_path2),
+      .test = plan_text(p, s->test_path),
+      .test2 = plan_text(p, s->test_path2),
+      .root = {data_root, secure_getenv("LCWC_DATA"), file_folder, "/usr/share/datasets"},
+      .normalize = (Normalize)s->normalize,
+      .classes = s->classes,
+      .targets = s->classes == 0,
+      .rank = s->sample_rank,
+      .samples = s->synthetic_samples,
+      .test_samples = s->synthetic_test,
+      .seed = s->synthetic_seed};
   memcpy(r.dim, s->sample_dim, sizeof r.dim);
   return r;
 }

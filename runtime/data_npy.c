@@ -56,7 +56,8 @@ static bool take_shape(const char **p, Npy *a) {
     skip_space(p);
     if (a->rank == NPY_RANK || **p < '0' || **p > '9') return false;
     for (; **p >= '0' && **p <= '9'; ++*p)
-      if (__builtin_mul_overflow(x, 10u, &x) || __builtin_add_overflow(x, (uint64_t)(**p - '0'), &x))
+      if (__builtin_mul_overflow(x, 10u, &x) ||
+          __builtin_add_overflow(x, (uint64_t)(**p - '0'), &x))
         return false;
     a->dim[a->rank++] = x;
     if (!take(p, ",") && (skip_space(p), **p != ')')) return false;
@@ -71,7 +72,8 @@ static bool set_type(Npy *a, const char *descr, Fault *f) {
       a->type = (NpyType)t;
       return true;
     }
-  snprintf(what, sizeof what, "type '%.40s' is not read; f4, f8, u1, i4, i8, little-endian, are", descr);
+  snprintf(what, sizeof what, "type '%.40s' is not read; f4, f8, u1, i4, i8, little-endian, are",
+           descr);
   return stream_fault(&a->s, f, what);
 }
 
@@ -84,7 +86,10 @@ static bool npy_dictionary(Npy *a, const char *p, Fault *f) {
   while (!take(&p, "}")) {
     if (!take_string(&p, key, sizeof key) || !take(&p, ":"))
       return stream_fault(&a->s, f, "its header is damaged");
-    unsigned bit = !strcmp(key, "descr") ? 1 : !strcmp(key, "fortran_order") ? 2 : !strcmp(key, "shape") ? 4 : 0;
+    unsigned bit = !strcmp(key, "descr")           ? 1
+                   : !strcmp(key, "fortran_order") ? 2
+                   : !strcmp(key, "shape")         ? 4
+                                                   : 0;
     bool ok = bit && !(seen & bit);
     if (bit == 1) ok = ok && take_string(&p, descr, sizeof descr);
     if (bit == 2) ok = ok && ((fortran = take(&p, "True")) || take(&p, "False"));
@@ -95,7 +100,8 @@ static bool npy_dictionary(Npy *a, const char *p, Fault *f) {
   }
   skip_space(&p);
   if (*p || seen != 7) return stream_fault(&a->s, f, "its header is damaged");
-  if (fortran) return stream_fault(&a->s, f, "it is in Fortran order; numpy.ascontiguousarray makes it C");
+  if (fortran)
+    return stream_fault(&a->s, f, "it is in Fortran order; numpy.ascontiguousarray makes it C");
   return set_type(a, descr, f);
 }
 
@@ -110,7 +116,8 @@ static bool npy_head(Npy *a, Fault *f) {
   Reader r = reader_of(raw + 8, width);
   uint32_t n = width == 2 ? reader_u16le(&r) : reader_u32le(&r);
   if (n > NPY_HEADER)
-    return fault_set(f, LCW_LIMIT, "%s: its header has %u bytes, the limit is %d", a->s.name, n, NPY_HEADER);
+    return fault_set(f, LCW_LIMIT, "%s: its header has %u bytes, the limit is %d", a->s.name, n,
+                     NPY_HEADER);
   char *text = memory_new((size_t)n + 1, 1, a->s.name, f);
   bool ok = text && stream_read(&a->s, text, n, f);
   if (ok && strlen(text) != n) ok = stream_fault(&a->s, f, "its header is damaged");
@@ -232,7 +239,8 @@ static bool largest_label(void *ctx, size_t i, double x, const Npy *a, Fault *f)
 static bool npy_samples(Data *d, DataSplit *split, Npy *a, bool peek, Fault *f) {
   uint32_t dtype = a->type == NPY_U1 ? DTYPE_U8 : DTYPE_F32, dim[3] = {0}, rank = a->rank - 1;
   size_t item = dtype == DTYPE_U8 ? 1 : 4;
-  if (rank != 1 && rank != 3) return stream_fault(&a->s, f, "samples must be [n, m] or [n, C, H, W]");
+  if (rank != 1 && rank != 3)
+    return stream_fault(&a->s, f, "samples must be [n, m] or [n, C, H, W]");
   for (uint32_t i = 0; i < rank; i++) dim[i] = (uint32_t)a->dim[rank == 3 ? 1 + (i + 1) % 3 : 1];
   if (split == &d->test && !splits_agree(d, rank, dim, dtype, a->s.name, f)) return false;
   d->rank = rank;

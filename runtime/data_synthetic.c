@@ -15,7 +15,8 @@ static void draw_centres(const Synthetic *s, unsigned char *centre) {
   for (uint32_t c = 0; c < s->classes; c++)
     for (size_t j = 0; j < s->size; j++) {
       Random4 r = random_philox((uint32_t[4]){(uint32_t)j, c, 0, RANDOM_CENTER}, s->key);
-      centre[c * s->size + j] = (unsigned char)(128 - CENTRE_RANGE / 2 + r.word[0] % (CENTRE_RANGE + 1));
+      centre[c * s->size + j] =
+          (unsigned char)(128 - CENTRE_RANGE / 2 + r.word[0] % (CENTRE_RANGE + 1));
     }
 }
 
@@ -35,7 +36,8 @@ static void draw_sample(const Synthetic *s, uint32_t i, uint32_t split, unsigned
   }
 }
 
-static bool draw_split(const Synthetic *s, DataSplit *d, uint64_t count, uint32_t split, bool peek, Fault *f) {
+static bool draw_split(const Synthetic *s, DataSplit *d, uint64_t count, uint32_t split, bool peek,
+                       Fault *f) {
   if (count > UINT32_MAX) return fault_set(f, LCW_LIMIT, "synthetic: too many samples");
   d->count = (uint32_t)count;
   d->sample_bytes = (uint32_t)s->size;
@@ -55,7 +57,8 @@ static bool draw_split(const Synthetic *s, DataSplit *d, uint64_t count, uint32_
 
 bool synthetic_open(Data *d, const DataRequest *r, bool peek, Fault *f) {
   uint64_t dim[4] = {r->samples, 1, 1, 1};
-  Synthetic s = {{(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, r->classes ? r->classes : 10, 0, NULL};
+  Synthetic s = {
+      {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, r->classes ? r->classes : 10, 0, NULL};
   size_t all;
   for (uint32_t i = 0; i < r->rank; i++) dim[1 + i] = d->dim[i] = r->dim[i];
   if (!shape_bytes("synthetic", dim, 4, 1, &all, f)) return false;

@@ -96,7 +96,8 @@ static bool temp_name(char *out, const char *name) {
 }
 
 static bool durable_fault(const DurableFile *file, Fault *f, const char *what, int error) {
-  return fault_set(f, LCW_DATA, "%s/%s: cannot %s: %s", file->shown, file->name, what, strerror(error));
+  return fault_set(f, LCW_DATA, "%s/%s: cannot %s: %s", file->shown, file->name, what,
+                   strerror(error));
 }
 
 /* The new bytes, synced, under the temporary name. On failure nothing is left of them. */

@@ -27,7 +27,8 @@ bool checkpoint_of_run(Checkpoint *c, const char *path, Fault *f) {
   return checkpoint_open(c, AT_FDCWD, name, NULL, f);
 }
 
-static void print_eval(const Session *s, const RunOptions *o, const char *path, const Figures *sum) {
+static void print_eval(const Session *s, const RunOptions *o, const char *path,
+                       const Figures *sum) {
   Lines l = {0};
   double loss = figure_mean(sum->loss, sum->samples), acc = figure_mean(sum->hits, sum->samples);
   const char *net = plan_text(s->plan, s->plan->set.net);
@@ -65,7 +66,8 @@ int eval_run(const Plan *p, const HostTable *table, const RunOptions *o, const c
   Fault f = {0};
   Session s = {0};
   Checkpoint c = {.fd = -1};
-  bool ok = checkpoint_of_run(&c, path, &f) && session_open(&s, p, table, o, &f) && eval(&s, &c, o, &f);
+  bool ok =
+      checkpoint_of_run(&c, path, &f) && session_open(&s, p, table, o, &f) && eval(&s, &c, o, &f);
   checkpoint_close(&c);
   session_close(&s);
   return ok ? LCW_OK : fault_print(&f);
@@ -86,13 +88,15 @@ static double median(double *x, size_t n) {
 /* A training step on the next batch, again from the first after the last. */
 static bool one_step(Session *s, uint64_t seed, uint32_t i, Fault *f) {
   Figures sum = {0};
-  RateTime now = {0, (double)i, (double)s->plan->set.epochs, (double)s->plan->set.epochs * (double)s->steps_per_epoch};
+  RateTime now = {0, (double)i, (double)s->plan->set.epochs,
+                  (double)s->plan->set.epochs * (double)s->steps_per_epoch};
   float rate = (float)rate_of(s->plan, &now);
   return session_step(s, seed, i, i % s->steps_per_epoch, rate, &sum, f);
 }
 
 /* First whole steps, then as many with a clock around each of their parts. */
-static bool profile(Session *s, uint64_t seed, uint32_t steps, Profile *out, double *time, Fault *f) {
+static bool profile(Session *s, uint64_t seed, uint32_t steps, Profile *out, double *time,
+                    Fault *f) {
   uint32_t first = s->plan->phase[PHASE_TRAIN];
   for (uint32_t i = 0; i < steps; i++) {
     double before = clock_seconds();
@@ -104,13 +108,16 @@ static bool profile(Session *s, uint64_t seed, uint32_t steps, Profile *out, dou
   for (uint32_t i = 0; i < steps; i++) {
     memset(s->exec.seconds, 0, s->plan->nstep * sizeof *s->exec.seconds);
     if (!one_step(s, seed, steps + i, f)) return false;
-    for (uint32_t k = 0; k < out->nstep; k++) time[(size_t)k * steps + i] = s->exec.seconds[first + k];
+    for (uint32_t k = 0; k < out->nstep; k++)
+      time[(size_t)k * steps + i] = s->exec.seconds[first + k];
   }
-  for (uint32_t k = 0; k < out->nstep; k++) out->step_seconds[k] = median(time + (size_t)k * steps, steps);
+  for (uint32_t k = 0; k < out->nstep; k++)
+    out->step_seconds[k] = median(time + (size_t)k * steps, steps);
   return true;
 }
 
-int profile_run(const Plan *p, const HostTable *table, const RunOptions *o, uint32_t steps, Profile *out) {
+int profile_run(const Plan *p, const HostTable *table, const RunOptions *o, uint32_t steps,
+                Profile *out) {
   Fault f = {0};
   Session s = {0};
   size_t times;

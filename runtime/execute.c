@@ -43,7 +43,9 @@ static const char *misfit(const PlanBuf *b, const Data *data, uint64_t batch) {
 static bool data_fits(const Plan *p, const Data *data, Fault *f) {
   for (uint32_t i = 0; i < p->nbuf; i++) {
     const char *why = misfit(plan_buf(p, i), data, p->set.batch);
-    if (why) return fault_set(f, LCW_DATA, "the data set is not the one the network was compiled for: %s", why);
+    if (why)
+      return fault_set(f, LCW_DATA, "the data set is not the one the network was compiled for: %s",
+                       why);
   }
   return true;
 }
@@ -71,7 +73,8 @@ const float *executor_output(const Executor *e, uint32_t i) {
 }
 
 /* Rows of the split that the batch names; what is left of the buffer becomes zero. */
-static void feed_rows(Executor *e, const PlanBuf *b, const void *from, uint64_t row, const Batch *batch) {
+static void feed_rows(Executor *e, const PlanBuf *b, const void *from, uint64_t row,
+                      const Batch *batch) {
   uint64_t at = b->offset;
   for (uint32_t i = 0; i < batch->rows; i++, at += row)
     e->device->put(e->device, at, (const char *)from + row * batch->row[i], row);

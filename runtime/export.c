@@ -95,7 +95,8 @@ static bool plan_exports(Exports *x, Fault *f) {
     e->from = t;
     e->fold = checkpoint_meta(x->c, key);
     if (e->fold && (t->rank < 2 || !fold_valid(e->fold, lanes_of(t))))
-      return fault_set(f, LCW_DATA, "%s: the groups of %s are damaged: %.100s", x->c->shown, t->name, e->fold);
+      return fault_set(f, LCW_DATA, "%s: the groups of %s are damaged: %.100s", x->c->shown,
+                       t->name, e->fold);
     torch_dims(e);
     x->n++;
   }

@@ -14,8 +14,8 @@
 
 enum { MOST_RUNS = 100000 };
 
-static const char *const run_file[] = {"run.json", "source.lcwnet", "metrics.jsonl", CHECKPOINT_LAST,
-                                       CHECKPOINT_PREVIOUS, CHECKPOINT_BEST};
+static const char *const run_file[] = {"run.json",      "source.lcwnet",     "metrics.jsonl",
+                                       CHECKPOINT_LAST, CHECKPOINT_PREVIOUS, CHECKPOINT_BEST};
 enum { RUN_FILES = sizeof run_file / sizeof *run_file };
 
 static bool folder_fault(const RunFolder *r, Fault *f, const char *what) {
@@ -81,7 +81,8 @@ static bool make_numbered(char *path, size_t n, const Plan *p, Fault *f) {
 static bool clear_run(RunFolder *r, Fault *f) {
   for (int i = 0; i < RUN_FILES; i++)
     if (unlinkat(r->fd, run_file[i], 0) && errno != ENOENT)
-      return fault_set(f, LCW_DATA, "%s/%s: cannot be removed: %s", r->path, run_file[i], strerror(errno));
+      return fault_set(f, LCW_DATA, "%s/%s: cannot be removed: %s", r->path, run_file[i],
+                       strerror(errno));
   return true;
 }
 
@@ -89,7 +90,8 @@ bool folder_new(RunFolder *r, const Plan *p, const RunOptions *o, Fault *f) {
   char path[1024];
   if (o->folder && strlen(o->folder) >= sizeof path)
     return fault_set(f, LCW_USAGE, "--output: the name is too long");
-  if (o->folder ? !make_folders(o->folder, f) : !make_numbered(path, sizeof path, p, f)) return false;
+  if (o->folder ? !make_folders(o->folder, f) : !make_numbered(path, sizeof path, p, f))
+    return false;
   if (!folder_open(r, o->folder ? o->folder : path, f) || !folder_lock(r, f)) return false;
   durable_sweep(&io_system, r->fd);
   if (!holds_run(r->fd)) return true;
@@ -116,7 +118,8 @@ bool folder_resume(RunFolder *r, const Plan *p, const RunOptions *o, Fault *f) {
   char path[1024];
   const char *name = *o->resume ? o->resume : o->folder;
   if (!name && !newest_run(path, sizeof path, p))
-    return fault_set(f, LCW_DATA, "no run of %s to go on with in runs/\nhelp: --resume=DIR names it",
+    return fault_set(f, LCW_DATA,
+                     "no run of %s to go on with in runs/\nhelp: --resume=DIR names it",
                      plan_text(p, p->set.net));
   if (!folder_open(r, name ? name : path, f) || !folder_lock(r, f)) return false;
   durable_sweep(&io_system, r->fd);

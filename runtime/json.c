@@ -109,7 +109,8 @@ bool json_whole(Json *j, uint64_t *out) {
   first = j->p;
   *out = 0;
   for (; j->p < j->end && *j->p >= '0' && *j->p <= '9'; j->p++)
-    if (__builtin_mul_overflow(*out, 10u, out) || __builtin_add_overflow(*out, (uint64_t)(*j->p - '0'), out))
+    if (__builtin_mul_overflow(*out, 10u, out) ||
+        __builtin_add_overflow(*out, (uint64_t)(*j->p - '0'), out))
       return json_bad(j);
   bool leading_zero = j->p - first > 1 && *first == '0';
   return (j->p > first && !leading_zero && !j->bad) || json_bad(j);

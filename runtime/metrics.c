@@ -109,7 +109,8 @@ bool metrics_epoch(Metrics *m, const Summary *s, Fault *f) {
   return append(m, &l, f);
 }
 
-bool metrics_step(Metrics *m, uint64_t step, uint64_t epoch, double loss, double acc, double lr, Fault *f) {
+bool metrics_step(Metrics *m, uint64_t step, uint64_t epoch, double loss, double acc, double lr,
+                  Fault *f) {
   Lines l = {0};
   if (step <= m->step_lines) return true;
   m->step_lines = step;

@@ -23,7 +23,8 @@ typedef struct Metrics {
 
 bool metrics_open(Metrics *m, int dir, const char *shown, Fault *f);
 bool metrics_epoch(Metrics *m, const Summary *s, Fault *f);
-bool metrics_step(Metrics *m, uint64_t step, uint64_t epoch, double loss, double acc, double lr, Fault *f);
+bool metrics_step(Metrics *m, uint64_t step, uint64_t epoch, double loss, double acc, double lr,
+                  Fault *f);
 /* Before a checkpoint is said to be saved, the lines up to it are on disk. */
 bool metrics_sync(Metrics *m, Fault *f);
 void metrics_close(Metrics *m);

@@ -129,7 +129,8 @@ static const Row *find_row(const char *arg, const char **value) {
   if (arg[0] != '-' || arg[1] == 0) return NULL;
   for (size_t i = 0; i < ROWS; i++) {
     size_t n = strlen(row[i].name);
-    if (arg[1] == '-' && !strncmp(arg + 2, row[i].name, n) && (arg[2 + n] == 0 || arg[2 + n] == '=')) {
+    if (arg[1] == '-' && !strncmp(arg + 2, row[i].name, n) &&
+        (arg[2 + n] == 0 || arg[2 + n] == '=')) {
       if (arg[2 + n]) *value = arg + 3 + n;
       return &row[i];
     }
@@ -161,9 +162,11 @@ int options_take(RunOptions *o, int argc, char **argv, int i, Fault *f) {
 bool options_check(const RunOptions *o, Fault *f) {
   if (o->resume && o->overwrite)
     return fault_set(f, LCW_USAGE, "--resume and --overwrite exclude each other");
-  if (o->quiet && o->verbose) return fault_set(f, LCW_USAGE, "--quiet and --verbose exclude each other");
+  if (o->quiet && o->verbose)
+    return fault_set(f, LCW_USAGE, "--quiet and --verbose exclude each other");
   if (o->resume && *o->resume && o->folder && strcmp(o->resume, o->folder))
-    return fault_set(f, LCW_USAGE, "--resume=%.200s and --output=%.200s name two folders", o->resume, o->folder);
+    return fault_set(f, LCW_USAGE, "--resume=%.200s and --output=%.200s name two folders",
+                     o->resume, o->folder);
   return true;
 }
 
@@ -187,7 +190,8 @@ void options_help(FILE *out) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s%s", row[i].name, row[i].kind == MAYBE ? "[" : "",
              row[i].argument ? "=" : "", row[i].argument ? row[i].argument : "");
-    fprintf(out, "  %c%c%c %-36s%s %s\n", row[i].letter ? '-' : ' ', row[i].letter ? row[i].letter : ' ',
-            row[i].letter ? ',' : ' ', left, row[i].kind == MAYBE ? "]" : "", row[i].help);
+    fprintf(out, "  %c%c%c %-36s%s %s\n", row[i].letter ? '-' : ' ',
+            row[i].letter ? row[i].letter : ' ', row[i].letter ? ',' : ' ', left,
+            row[i].kind == MAYBE ? "]" : "", row[i].help);
   }
 }

@@ -20,7 +20,8 @@ static int open_by_steps(int dir, const char *path, int flags) {
   if (*path == '/') errno = EXDEV;
   while (at >= 0 && *path != '/') {
     size_t n = strcspn(path, "/");
-    bool last = path[n] == 0, legal = n > 0 && n < sizeof part && strncmp(path, "..", n > 2 ? n : 2);
+    bool last = path[n] == 0,
+         legal = n > 0 && n < sizeof part && strncmp(path, "..", n > 2 ? n : 2);
     if (!legal) break;
     memcpy(part, path, n);
     part[n] = 0;
@@ -87,6 +88,7 @@ int path_find(const DataRequest *r, const char *path, bool folder, char *shown, 
   for (int i = 0; i < DATA_ROOTS; i++)
     if (r->root[i] && *r->root[i]) fault_add(f, "\n  %s/%s", r->root[i], path);
   fault_add(f, "\nhelp: --data DIR or LCWC_DATA names the folder where data is");
-  if (!strcmp(path, "fashion-mnist")) fault_add(f, "; on Debian: apt install dataset-fashion-mnist");
+  if (!strcmp(path, "fashion-mnist"))
+    fault_add(f, "; on Debian: apt install dataset-fashion-mnist");
   return -1;
 }

@@ -24,7 +24,15 @@ typedef enum {
 typedef enum {
   BUF_INPUT, BUF_PARAM, BUF_STATE, BUF_DERIVED, BUF_CONST, BUF_TEMP, BUF_OUTPUT, BUF_ROLES
 } BufRole;
-typedef enum { DTYPE_F32, DTYPE_U8, DTYPE_I32, DTYPE_U32, DTYPE_F64, DTYPE_BF16, DTYPE_COUNT } DType;
+typedef enum {
+  DTYPE_F32,
+  DTYPE_U8,
+  DTYPE_I32,
+  DTYPE_U32,
+  DTYPE_F64,
+  DTYPE_BF16,
+  DTYPE_COUNT
+} DType;
 
 /* The phases of a network: each is a range of steps, run in order. */
 typedef enum {
@@ -125,6 +133,9 @@ static inline const char *plan_text(const Plan *p, uint32_t name) {
 typedef void HostKernel(void *const *arg, int64_t begin, int64_t end, void *scratch);
 
 /* What a compiled model exports. One HostTable per instruction set in the object. */
-typedef struct { const char *isa; HostKernel *const *kernel; } HostTable; /* "avx512", "avx2", "baseline" */
+typedef struct {
+  const char *isa;
+  HostKernel *const *kernel;
+} HostTable; /* "avx512", "avx2", "baseline" */
 /* extern const Plan lcw_plan; extern const HostTable lcw_table[]; (ends with isa NULL) */
 #endif

@@ -113,7 +113,8 @@ static bool check_bufs(const Plan *p, Fault *f) {
     if (b->offset % 64 || b->offset > p->arena || b->bytes > p->arena - b->offset)
       return bad(f, "buffer", i, "it is outside the arena, or not aligned");
     if (!check_bytes(b)) return bad(f, "buffer", i, "its bytes do not agree with its dimensions");
-    if (!check_meaning(p, b)) return bad(f, "buffer", i, "its shape is not that of its feed or output");
+    if (!check_meaning(p, b))
+      return bad(f, "buffer", i, "its shape is not that of its feed or output");
   }
   return true;
 }
@@ -124,7 +125,8 @@ static bool check_kernels(const Plan *p, Fault *f) {
     if (k[i].name >= p->nstr) return bad(f, "kernel", i, "its name is outside the strings");
     if (k[i].code >= p->ncode) return bad(f, "kernel", i, "it has no code");
     if (k[i].narg > PLAN_MAX_ARGS) return bad(f, "kernel", i, "it has too many arguments");
-    if (k[i].scratch > p->arena + (UINT64_C(1) << 32)) return bad(f, "kernel", i, "its scratch is absurd");
+    if (k[i].scratch > p->arena + (UINT64_C(1) << 32))
+      return bad(f, "kernel", i, "its scratch is absurd");
   }
   return true;
 }
@@ -144,8 +146,10 @@ static const char *step_fault(const Plan *p, const PlanStep *s) {
   }
   if (s->a >= p->nbuf) return "no such buffer";
   const PlanBuf *b = plan_buf(p, s->a);
-  if (s->op == STEP_FEED && (b->role != BUF_INPUT || b->feed == FEED_NONE)) return "it feeds no input";
-  if (s->op == STEP_FETCH && (b->role != BUF_OUTPUT || b->out == OUT_NONE)) return "it fetches no output";
+  if (s->op == STEP_FEED && (b->role != BUF_INPUT || b->feed == FEED_NONE))
+    return "it feeds no input";
+  if (s->op == STEP_FETCH && (b->role != BUF_OUTPUT || b->out == OUT_NONE))
+    return "it fetches no output";
   if (s->op == STEP_COPY && (s->b >= p->nbuf || plan_buf(p, s->b)->bytes != b->bytes))
     return "the buffers differ in size";
   return NULL;
@@ -175,11 +179,13 @@ static bool check_rate(const Plan *p, Fault *f) {
 
 static bool check_settings(const Plan *p, Fault *f) {
   const PlanSettings *s = &p->set;
-  const uint32_t text[] = {s->file, s->net, s->recipe, s->data, s->lower, s->precision, s->source,
-                           s->arguments, s->source_path, s->source_path2, s->test_path, s->test_path2};
+  const uint32_t text[] = {s->file,        s->net,          s->recipe,    s->data,
+                           s->lower,       s->precision,    s->source,    s->arguments,
+                           s->source_path, s->source_path2, s->test_path, s->test_path2};
   for (uint32_t i = 0; i < sizeof text / sizeof *text; i++)
     if (text[i] >= p->nstr) return bad(f, "settings", i, "a text is outside the strings");
-  if (s->batch == 0 || s->batch > INT32_MAX) return bad(f, "settings", 0, "the batch is empty or absurd");
+  if (s->batch == 0 || s->batch > INT32_MAX)
+    return bad(f, "settings", 0, "the batch is empty or absurd");
   if (s->sample_rank > 3) return bad(f, "settings", 0, "the sample's rank is above 3");
   for (uint32_t i = 0; i < s->sample_rank; i++)
     if (s->sample_dim[i] == 0 || s->sample_dim[i] > 1u << 20)
@@ -209,7 +215,8 @@ static bool check_disjoint(const Plan *p, Fault *f) {
   for (uint32_t i = 1; i < n && twice == UINT32_MAX; i++)
     if (r[i].begin < r[i - 1].end) twice = r[i].row;
   free(r);
-  return twice == UINT32_MAX || bad(f, "buffer", twice, "it shares memory with another that is kept");
+  return twice == UINT32_MAX ||
+         bad(f, "buffer", twice, "it shares memory with another that is kept");
 }
 
 bool plan_check(const Plan *p, uint64_t size, Fault *f) {

@@ -16,7 +16,9 @@ const char *plan_dtype_text(uint32_t dtype);
 static inline const PlanBuf *plan_buf(const Plan *p, uint32_t i) {
   return PLAN_AT(p, PlanBuf, p->buf) + i;
 }
-static inline const char *buf_name(const Plan *p, const PlanBuf *b) { return plan_text(p, b->name); }
+static inline const char *buf_name(const Plan *p, const PlanBuf *b) {
+  return plan_text(p, b->name);
+}
 /* Numbers in a buffer, by its dims. */
 uint64_t buf_count(const PlanBuf *b);
 uint64_t plan_params(const Plan *p);

@@ -23,13 +23,15 @@ static void print_settings(const Plan *p, FILE *out) {
   char rate[2048];
   rate_text(p, rate, sizeof rate);
   fprintf(out, "plan %s(%s)\n", plan_text(p, s->net), plan_text(p, s->arguments));
-  fprintf(out, "  recipe    %s: seed %llu, epochs %llu, batch %llu, eval every %llu, save every %llu\n",
+  fprintf(out,
+          "  recipe    %s: seed %llu, epochs %llu, batch %llu, eval every %llu, save every %llu\n",
           plan_text(p, s->recipe), big(s->seed), big(s->epochs), big(s->batch), big(s->eval_every),
           big(s->save_every));
   fprintf(out, "  rate      %s\n", rate);
   fprintf(out, "  data      %s: %s \"%s\", normalize %s, sample [", plan_text(p, s->data),
           s->source_kind <= DATA_IMAGES ? source_text[s->source_kind] : "?",
-          plan_text(p, s->source_path), s->normalize <= NORMALIZE_GLOBAL ? normalize_text[s->normalize] : "?");
+          plan_text(p, s->source_path),
+          s->normalize <= NORMALIZE_GLOBAL ? normalize_text[s->normalize] : "?");
   for (uint32_t i = 0; i < s->sample_rank; i++) fprintf(out, i ? ", %u" : "%u", s->sample_dim[i]);
   fprintf(out, "], classes %u\n", s->classes);
   fprintf(out, "  lower     %s, %s\n", plan_text(p, s->lower), plan_text(p, s->precision));
@@ -43,8 +45,8 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
     size_t n = strlen(dims);
     snprintf(dims + n, sizeof dims - n, k ? ", %u" : "%u", b->dim[k]);
   }
-  fprintf(out, "  b%-5u %-8s %-4s %s]  @%llu  %s", i, role_text[b->role], plan_dtype_text(b->dtype), dims,
-          big(b->offset), buf_name(p, b));
+  fprintf(out, "  b%-5u %-8s %-4s %s]  @%llu  %s", i, role_text[b->role], plan_dtype_text(b->dtype),
+          dims, big(b->offset), buf_name(p, b));
   if (b->feed) fprintf(out, "  from %s", feed_text[b->feed]);
   if (b->out) fprintf(out, "  is %s", out_text[b->out]);
   if (b->fold) fprintf(out, "  fold %s", plan_text(p, b->fold));
@@ -53,8 +55,8 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
 
 static void print_kernel(const Plan *p, uint32_t i, FILE *out) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel) + i;
-  fprintf(out, "  k%-5u code %-4u chunks %-5u flops %-12llu bytes %-12llu scratch %llu  %s", i, k->code,
-          k->chunks, big(k->flops), big(k->bytes), big(k->scratch), plan_text(p, k->name));
+  fprintf(out, "  k%-5u code %-4u chunks %-5u flops %-12llu bytes %-12llu scratch %llu  %s", i,
+          k->code, k->chunks, big(k->flops), big(k->bytes), big(k->scratch), plan_text(p, k->name));
   if (k->line) fprintf(out, "  # %s:%u", plan_text(p, p->set.file), k->line);
   fputc('\n', out);
 }

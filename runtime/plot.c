@@ -55,7 +55,8 @@ static bool add_row(Curve *c, const Row *row, Fault *f) {
     c->cap = cap;
   }
   c->row[c->n++] = *row;
-  if (row->epochs > 0 && !(row->steps / row->epochs >= c->per_epoch)) c->per_epoch = row->steps / row->epochs;
+  if (row->epochs > 0 && !(row->steps / row->epochs >= c->per_epoch))
+    c->per_epoch = row->steps / row->epochs;
   return true;
 }
 
@@ -104,24 +105,29 @@ static void fit_panel(Panel *p, const Curve *c, int n, int first) {
   p->top = high;
 }
 
-static bool draw_series(Lines *l, const Panel *p, const Curve *c, unsigned color, int series, Fault *f) {
+static bool draw_series(Lines *l, const Panel *p, const Curve *c, unsigned color, int series,
+                        Fault *f) {
   Point *point = memory_new(c->n, sizeof *point, "the curves", f);
   if (!point) return false;
-  for (size_t r = 0; r < c->n; r++) point[r] = (Point){x_of(c, &c->row[r]), c->row[r].value[series]};
+  for (size_t r = 0; r < c->n; r++)
+    point[r] = (Point){x_of(c, &c->row[r]), c->row[r].value[series]};
   svg_curve(l, p, point, c->n, color, series == TRAIN_LOSS || series == TRAIN_ACC);
   free(point);
   return true;
 }
 
-static bool draw_panel(Lines *l, double x, const char *title, const Curve *c, int n, int first, Fault *f) {
-  Panel p = {.x = x, .y = TOP, .width = PANEL, .height = HEIGHT, .title = title, .x_label = "epoch"};
+static bool draw_panel(Lines *l, double x, const char *title, const Curve *c, int n, int first,
+                       Fault *f) {
+  Panel p = {
+      .x = x, .y = TOP, .width = PANEL, .height = HEIGHT, .title = title, .x_label = "epoch"};
   bool ok = true;
   for (int i = 0; i < n; i++)
     if (isnan(c[i].per_epoch)) p.x_label = "step";
   fit_panel(&p, c, n, first);
   svg_panel(l, &p);
   for (int i = 0; ok && i < n; i++)
-    ok = draw_series(l, &p, &c[i], (unsigned)i, first, f) && draw_series(l, &p, &c[i], (unsigned)i, first + 1, f);
+    ok = draw_series(l, &p, &c[i], (unsigned)i, first, f) &&
+         draw_series(l, &p, &c[i], (unsigned)i, first + 1, f);
   return ok;
 }
 
@@ -162,9 +168,16 @@ static bool write_plot(const Lines *l, const char *first, const char *out, Fault
     return (fflush(stdout) == 0 && !ferror(stdout)) ||
            fault_set(f, LCW_DATA, "standard output cannot be written: %s", strerror(errno));
   }
-  snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - out) : 1023, slash ? out : out ? "." : first);
+  snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - out) : 1023,
+           slash ? out
+           : out ? "."
+                 : first);
   if (!folder_open(&folder, *path ? path : "/", f)) return false;
-  DurableFile file = {folder.fd, folder.path, slash ? slash + 1 : out ? out : "curves.svg", NULL, 0644};
+  DurableFile file = {folder.fd, folder.path,
+                      slash ? slash + 1
+                      : out ? out
+                            : "curves.svg",
+                      NULL, 0644};
   bool ok = durable_bytes(&io_system, &file, l->s, l->n, f);
   if (ok) printf("%s/%s\n", folder.path, file.name);
   folder_close(&folder);
@@ -175,8 +188,9 @@ int plot_run(const char *const *folder, int n, const char *out, const char *titl
   Fault f = {0};
   Lines l = {0};
   Curve c[MOST_RUNS] = {0};
-  bool ok = (n > 0 || fault_set(&f, LCW_USAGE, "plot needs the folder of a run")) &&
-            (n <= MOST_RUNS || fault_set(&f, LCW_LIMIT, "more than %d runs in one plot", MOST_RUNS));
+  bool ok =
+      (n > 0 || fault_set(&f, LCW_USAGE, "plot needs the folder of a run")) &&
+      (n <= MOST_RUNS || fault_set(&f, LCW_LIMIT, "more than %d runs in one plot", MOST_RUNS));
   int made = 0;
   for (; ok && made < n; made++) ok = read_curve(&c[made], folder[made], &f);
   ok = ok && draw(&l, c, n, title, &f) && write_plot(&l, folder[0], out, &f);

@@ -47,8 +47,9 @@ void progress_step(Progress *p, const ProgressAt *at, double now) {
   time_text(left, sizeof left, at->seconds_left);
   if (!isnan(at->acc)) snprintf(acc, sizeof acc, "  acc %.4f", at->acc);
   fprintf(stderr, "\r\x1b[Kepoch %llu/%llu %s[%s]%s loss %.4f%s  %.0f images/s  %s left",
-          (unsigned long long)at->epoch + 1, (unsigned long long)at->epochs, p->color ? "\x1b[32m" : "",
-          bar, p->color ? "\x1b[0m" : "", at->loss, acc, at->images_per_second, left);
+          (unsigned long long)at->epoch + 1, (unsigned long long)at->epochs,
+          p->color ? "\x1b[32m" : "", bar, p->color ? "\x1b[0m" : "", at->loss, acc,
+          at->images_per_second, left);
   fflush(stderr);
   p->dirty = true;
 }

@@ -39,8 +39,9 @@ static bool check_memory(const Plan *p, const RunOptions *o, Fault *f) {
   if (need <= have) return true;
   fault_set(f, LCW_LIMIT, "needs %.1f MiB of memory, %s %.1f MiB", mebibytes(need),
             o->max_memory.given ? "--max-memory allows" : "this machine has", mebibytes(have));
-  fault_add(f, "\n = network %.1f, data %.1f, scratch of %u threads %.1f, program %.1f", mebibytes(p->arena),
-            mebibytes(data), threads, mebibytes(scratch), mebibytes(PROGRAM_BYTES));
+  fault_add(f, "\n = network %.1f, data %.1f, scratch of %u threads %.1f, program %.1f",
+            mebibytes(p->arena), mebibytes(data), threads, mebibytes(scratch),
+            mebibytes(PROGRAM_BYTES));
   fault_add(f, "\nhelp: a smaller batch needs less");
   return false;
 }
@@ -68,7 +69,8 @@ static void constants_put(const Plan *p, Device *d) {
   }
 }
 
-bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o, Fault *f) {
+bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o,
+                  Fault *f) {
   DataRequest request;
   *s = (Session){.plan = p};
   if (!plan_check(p, 0, f)) return false;
@@ -93,7 +95,8 @@ void session_close(Session *s) {
 
 /* ---- running ----------------------------------------------------------------------------- */
 
-static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uint64_t seed, float rate) {
+static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uint64_t seed,
+                         float rate) {
   uint64_t batch = s->plan->set.batch;
   return (Batch){&s->data.train, s->order + position * batch, (uint32_t)batch, rate, (uint32_t)step,
                  (uint32_t)seed};
@@ -115,7 +118,8 @@ void session_prepare(Session *s, uint64_t seed, uint64_t step) {
 /* ---- what a phase gave ------------------------------------------------------------------- */
 
 /* The next output of a phase that means `what`, from step *at on; NULL at the end. */
-static const float *next_output(const Session *s, Phase phase, Out what, uint32_t *at, const PlanBuf **buf) {
+static const float *next_output(const Session *s, Phase phase, Out what, uint32_t *at,
+                                const PlanBuf **buf) {
   const Plan *p = s->plan;
   const PlanStep *step = PLAN_AT(p, PlanStep, p->step);
   if (*at < p->phase[phase]) *at = p->phase[phase];
@@ -158,8 +162,9 @@ static bool check_numbers(const Session *s, Phase phase, uint32_t rows, uint64_t
   const Plan *p = s->plan;
   const char *layer = plan_text(p, b->layer), *name = buf_name(p, b);
   fault_set(f, LCW_NUMBERS, "%s is not a finite number %s step %llu (epoch %llu)",
-            b->out == OUT_LOSS ? "the loss" : name, phase == PHASE_TRAIN ? "in" : "in the evaluation after",
-            (unsigned long long)step, (unsigned long long)(step / s->steps_per_epoch + 1));
+            b->out == OUT_LOSS ? "the loss" : name,
+            phase == PHASE_TRAIN ? "in" : "in the evaluation after", (unsigned long long)step,
+            (unsigned long long)(step / s->steps_per_epoch + 1));
   if (b->line) fault_add(f, "\n  --> %s:%u", plan_text(p, p->set.file), b->line);
   if (*layer) fault_add(f, "\n = in layer %s", layer);
   fault_add(f, "\nhelp: a smaller lr, or clip, keeps it finite; the last checkpoint is untouched");
@@ -176,7 +181,8 @@ static double largest_residual(const Session *s, Phase phase, double most) {
 }
 
 /* Adds what the phase gave for its first `rows` samples. */
-static bool add_figures(const Session *s, Phase phase, uint32_t rows, uint64_t step, Figures *sum, Fault *f) {
+static bool add_figures(const Session *s, Phase phase, uint32_t rows, uint64_t step, Figures *sum,
+                        Fault *f) {
   if (!check_numbers(s, phase, rows, step, f)) return false;
   sum->loss += output_sum(s, phase, OUT_LOSS, rows);
   sum->hits += output_sum(s, phase, OUT_HIT, rows);
@@ -185,8 +191,8 @@ static bool add_figures(const Session *s, Phase phase, uint32_t rows, uint64_t s
   return true;
 }
 
-bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate, Figures *sum,
-                  Fault *f) {
+bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate,
+                  Figures *sum, Fault *f) {
   Batch batch = train_batch(s, position, step, seed, rate);
   execute_phase(&s->exec, PHASE_TRAIN, &batch);
   return add_figures(s, PHASE_TRAIN, batch.rows, step, sum, f);

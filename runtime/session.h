@@ -30,8 +30,10 @@ void session_prepare(Session *s, uint64_t seed, uint64_t step);
 /* Every test sample exactly once; the last batch is padded and the padding not counted. */
 bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f);
 /* One training step on batch `position` of the present order; adds to `sum`. */
-bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate, Figures *sum,
-                  Fault *f);
+bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate,
+                  Figures *sum, Fault *f);
 /* The mean, or NaN of nothing. */
-static inline double figure_mean(double sum, double n) { return n > 0 ? sum / n : __builtin_nan(""); }
+static inline double figure_mean(double sum, double n) {
+  return n > 0 ? sum / n : __builtin_nan("");
+}
 #endif

@@ -62,7 +62,8 @@ bool stream_rewind(Stream *s, Fault *f) {
   s->at = 0;
   s->done = false;
   s->z.avail_in = 0;
-  if (s->gzip && inflateReset(&s->z) != Z_OK) return stream_fault(s, f, "zlib does not start again");
+  if (s->gzip && inflateReset(&s->z) != Z_OK)
+    return stream_fault(s, f, "zlib does not start again");
   return true;
 }
 
@@ -102,7 +103,8 @@ static bool inflate_some(Stream *s, void *out, size_t n, size_t *got, Fault *f) 
       return fault_set(f, LCW_LIMIT, "no memory for zlib");
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
       char what[160];
-      snprintf(what, sizeof what, "the gzip data is damaged (%s)", s->z.msg ? s->z.msg : "no reason given");
+      snprintf(what, sizeof what, "the gzip data is damaged (%s)",
+               s->z.msg ? s->z.msg : "no reason given");
       return stream_fault(s, f, what);
     }
   }
@@ -136,8 +138,8 @@ bool stream_holds(Stream *s, uint64_t total, Fault *f) {
   unsigned char *block;
   uint64_t n = 0;
   if (!s->gzip) {
-    snprintf(what, sizeof what, "its header says %llu bytes, it has %llu", (unsigned long long)total,
-             (unsigned long long)s->size);
+    snprintf(what, sizeof what, "its header says %llu bytes, it has %llu",
+             (unsigned long long)total, (unsigned long long)s->size);
     return s->size == total || stream_fault(s, f, what);
   }
   if (total <= 2 * s->size) return true;

@@ -24,9 +24,11 @@ static void add_escaped(Lines *l, const char *s) {
 }
 
 void svg_begin(Lines *l, double width, double height, const char *title) {
-  lines_add(l, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-               "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\">\n",
-            width, height, width, height);
+  lines_add(
+      l,
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
+      "viewBox=\"0 0 %.0f %.0f\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\">\n",
+      width, height, width, height);
   lines_add(l, "<title>");
   add_escaped(l, title);
   lines_add(l, "</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");
@@ -34,14 +36,17 @@ void svg_begin(Lines *l, double width, double height, const char *title) {
 
 void svg_end(Lines *l) { lines_add(l, "</svg>\n"); }
 
-void svg_text(Lines *l, double x, double y, const char *anchor, const char *style, const char *text) {
-  lines_add(l, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"#222\" %s>", x, y, anchor, style);
+void svg_text(Lines *l, double x, double y, const char *anchor, const char *style,
+              const char *text) {
+  lines_add(l, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"#222\" %s>", x, y, anchor,
+            style);
   add_escaped(l, text);
   lines_add(l, "</text>\n");
 }
 
 static void svg_line(Lines *l, double x1, double y1, double x2, double y2, const char *style) {
-  lines_add(l, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" %s/>\n", x1, y1, x2, y2, style);
+  lines_add(l, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" %s/>\n", x1, y1, x2, y2,
+            style);
 }
 
 static double pixel_x(const Panel *p, double x) {
@@ -54,7 +59,7 @@ static double pixel_y(const Panel *p, double y) {
 
 /* 1, 2 or 5 times a power of ten: about TICKS of them in the range. */
 static double tick_step(double range) {
-  double raw = range / TICKS, power = pow(10, floor(log10(raw))), lead = raw / power;
+  double raw = range / (double)TICKS, power = pow(10, floor(log10(raw))), lead = raw / power;
   return (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10) * power;
 }
 
@@ -101,28 +106,36 @@ void svg_panel(Lines *l, Panel *p) {
   double x_step = round_range(&p->left, &p->right), y_step = round_range(&p->bottom, &p->top);
   y_axis(l, p, y_step);
   x_axis(l, p, x_step);
-  lines_add(l, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"#444\"/>\n",
+  lines_add(l,
+            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
+            "stroke=\"#444\"/>\n",
             p->x, p->y, p->width, p->height);
   svg_text(l, p->x + p->width / 2, p->y - 12, "middle", "font-weight=\"bold\"", p->title);
 }
 
-static const char *dash_of(bool dashed) { return dashed ? " stroke-dasharray=\"5 4\" opacity=\"0.75\"" : ""; }
+static const char *dash_of(bool dashed) {
+  return dashed ? " stroke-dasharray=\"5 4\" opacity=\"0.75\"" : "";
+}
 
-void svg_curve(Lines *l, const Panel *p, const Point *point, size_t n, unsigned color, bool dashed) {
+void svg_curve(Lines *l, const Panel *p, const Point *point, size_t n, unsigned color,
+               bool dashed) {
   const char *ink = color_of[color % SVG_COLORS];
   bool drawing = false;
-  lines_add(l, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" stroke-linejoin=\"round\"%s d=\"", ink,
-            dashed ? "1.6" : "2.2", dash_of(dashed));
+  lines_add(
+      l, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"%s\" stroke-linejoin=\"round\"%s d=\"",
+      ink, dashed ? "1.6" : "2.2", dash_of(dashed));
   for (size_t i = 0; i < n; i++) {
     bool gap = !isfinite(point[i].y);
-    if (!gap) lines_add(l, "%s%.1f %.1f ", drawing ? "L" : "M", pixel_x(p, point[i].x), pixel_y(p, point[i].y));
+    if (!gap)
+      lines_add(l, "%s%.1f %.1f ", drawing ? "L" : "M", pixel_x(p, point[i].x),
+                pixel_y(p, point[i].y));
     drawing = !gap;
   }
   lines_add(l, "\"/>\n");
   for (size_t i = 0; i < n && n <= DOTS && !dashed; i++)
     if (isfinite(point[i].y))
-      lines_add(l, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.8\" fill=\"%s\"/>\n", pixel_x(p, point[i].x),
-                pixel_y(p, point[i].y), ink);
+      lines_add(l, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.8\" fill=\"%s\"/>\n",
+                pixel_x(p, point[i].x), pixel_y(p, point[i].y), ink);
 }
 
 void svg_entry(Lines *l, double x, double y, const char *text, unsigned color, bool dashed) {

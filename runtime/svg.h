@@ -21,5 +21,6 @@ void svg_panel(Lines *l, Panel *p);
 void svg_curve(Lines *l, const Panel *p, const Point *point, size_t n, unsigned color, bool dashed);
 /* One entry of a legend with its upper left corner at x, y. */
 void svg_entry(Lines *l, double x, double y, const char *text, unsigned color, bool dashed);
-void svg_text(Lines *l, double x, double y, const char *anchor, const char *style, const char *text);
+void svg_text(Lines *l, double x, double y, const char *anchor, const char *style,
+              const char *text);
 #endif

@@ -45,9 +45,10 @@ static void begin(Train *t) {
 }
 
 /* A setting that the checkpoint was made with is another one now. */
-static bool differs(const Checkpoint *c, const char *what, const char *have, const char *want, Fault *f) {
-  return fault_set(f, LCW_DATA, "%s: it was trained with another %s: %.200s there, %.200s here", c->shown,
-                   what, have ? have : "none", want);
+static bool differs(const Checkpoint *c, const char *what, const char *have, const char *want,
+                    Fault *f) {
+  return fault_set(f, LCW_DATA, "%s: it was trained with another %s: %.200s there, %.200s here",
+                   c->shown, what, have ? have : "none", want);
 }
 
 /* A run goes on only as what it was. */
@@ -107,7 +108,8 @@ static bool start(Train *t, const HostTable *table, Fault *f) {
   const RunOptions *o = t->options;
   if (!session_open(&t->session, t->plan, table, o, f)) return false;
   set_totals(t);
-  if (!(o->resume ? folder_resume(&t->folder, t->plan, o, f) : folder_new(&t->folder, t->plan, o, f)))
+  if (!(o->resume ? folder_resume(&t->folder, t->plan, o, f)
+                  : folder_new(&t->folder, t->plan, o, f)))
     return false;
   if (!metrics_open(&t->metrics, t->folder.fd, t->folder.path, f)) return false;
   if (o->resume && !go_on(t, f)) return false;
@@ -136,7 +138,8 @@ static bool save_best(Train *t, Fault *f) {
 /* ---- steps ------------------------------------------------------------------------------- */
 
 static float rate_now(const Train *t) {
-  RateTime now = {(double)t->state.epoch, (double)t->state.step, (double)t->epochs, (double)t->steps};
+  RateTime now = {(double)t->state.epoch, (double)t->state.step, (double)t->epochs,
+                  (double)t->steps};
   return (float)rate_of(t->plan, &now);
 }
 
@@ -251,14 +254,16 @@ static bool steps(Train *t, Fault *f) {
 /* A run that had nothing left to do still says how good the network is. */
 static bool nothing_left(Train *t, Fault *f) {
   Figures test = {0};
-  if (t->steps && !session_evaluate(&t->session, t->state.seed, t->state.step, &test, f)) return false;
+  if (t->steps && !session_evaluate(&t->session, t->state.seed, t->state.step, &test, f))
+    return false;
   summarize(t, test.samples > 0 ? &test : NULL);
   return t->options->resume || save(t, f);
 }
 
 static void print_words(const Train *t) {
   const Summary *s = &t->summary;
-  printf("%s: %llu epochs, %llu steps", s->net, (unsigned long long)s->epochs, (unsigned long long)s->steps);
+  printf("%s: %llu epochs, %llu steps", s->net, (unsigned long long)s->epochs,
+         (unsigned long long)s->steps);
   if (!isnan(s->train_loss)) printf(", train loss %.4f", s->train_loss);
   if (!isnan(s->train_acc)) printf(", train accuracy %.4f", s->train_acc);
   if (!isnan(s->test_loss)) printf(", test loss %.4f", s->test_loss);

@@ -33,6 +33,7 @@ typedef struct Profile {
   uint32_t nstep;
   double seconds;       /* median of a whole training step, measured without the step clocks */
 } Profile;
-int profile_run(const Plan *p, const HostTable *table, const RunOptions *o, uint32_t steps, Profile *out);
+int profile_run(const Plan *p, const HostTable *table, const RunOptions *o, uint32_t steps,
+                Profile *out);
 void profile_free(Profile *out);
 #endif

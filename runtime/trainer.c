@@ -13,7 +13,8 @@ extern const HostTable lcw_table[];
 static void print_help(const char *name) {
   const PlanSettings *s = &lcw_plan.set;
   printf("%s: trains %s(%s) on %s with %s\n\n", name, plan_text(&lcw_plan, s->net),
-         plan_text(&lcw_plan, s->arguments), plan_text(&lcw_plan, s->data), plan_text(&lcw_plan, s->recipe));
+         plan_text(&lcw_plan, s->arguments), plan_text(&lcw_plan, s->data),
+         plan_text(&lcw_plan, s->recipe));
   printf("usage: %s [OPTION...]\n\n", name);
   options_help(stdout);
   printf("\nexample: %s -o run --epochs 5 --seed 2\n", name);
@@ -23,7 +24,8 @@ static void print_help(const char *name) {
 static int answer(const RunOptions *o, const char *name) {
   Fault f = {0};
   if (o->help) print_help(name);
-  else if (o->version) printf("%s (lcwc %s)\n", plan_text(&lcw_plan, lcw_plan.set.net), LCW_VERSION);
+  else if (o->version)
+    printf("%s (lcwc %s)\n", plan_text(&lcw_plan, lcw_plan.set.net), LCW_VERSION);
   else plan_print(&lcw_plan, stdout);
   if (fflush(stdout) == 0 && !ferror(stdout)) return LCW_OK;
   fault_set(&f, LCW_DATA, "standard output cannot be written: %s", strerror(errno));

@@ -30,7 +30,8 @@ static Bytes bytes_of(const void *p, size_t n) {
 
 /* Images of 2 x 3 pixels (0, 1, 2, ...) or labels 0, 1, 2, 0, 1, 2. */
 static Bytes good_idx(int file) {
-  unsigned char images[16 + IMAGES * PIXELS] = {0, 0, 8, 3, 0, 0, 0, IMAGES, 0, 0, 0, 2, 0, 0, 0, 3};
+  unsigned char images[16 + IMAGES * PIXELS] = {0, 0, 8, 3, 0, 0, 0, IMAGES,
+                                                0, 0, 0, 2, 0, 0, 0, 3};
   unsigned char labels[8 + IMAGES] = {0, 0, 8, 1, 0, 0, 0, IMAGES, 0, 1, 2, 0, 1, 2};
   for (int i = 0; i < IMAGES * PIXELS; i++) images[16 + i] = (unsigned char)i;
   return file % 2 ? bytes_of(labels, sizeof labels) : bytes_of(images, sizeof images);
@@ -78,7 +79,8 @@ static void good_set(void) {
 }
 
 static DataRequest idx_request(void) {
-  return (DataRequest){.kind = DATA_IDX, .path = "set", .root = {scratch.path}, .normalize = NORMALIZE_NONE};
+  return (DataRequest){
+      .kind = DATA_IDX, .path = "set", .root = {scratch.path}, .normalize = NORMALIZE_NONE};
 }
 
 /* ---- what is good ------------------------------------------------------------------------ */
@@ -90,11 +92,13 @@ static void check_idx(void) {
   if (!data_open(&d, &r, &f)) fail_msg("%s", f.text);
   assert_true(d.train.count == IMAGES && d.test.count == IMAGES && d.classes == 3);
   assert_true(d.rank == 3 && d.dim[0] == 2 && d.dim[1] == 3 && d.dim[2] == 1 && d.channels == 1);
-  for (int i = 0; i < IMAGES * PIXELS; i++) assert_int_equal(((unsigned char *)d.train.sample)[i], i);
+  for (int i = 0; i < IMAGES * PIXELS; i++)
+    assert_int_equal(((unsigned char *)d.train.sample)[i], i);
   for (int i = 0; i < IMAGES; i++) assert_int_equal(((int32_t *)d.test.label)[i], i % 3);
   assert_true(d.scale[0] == (float)(1.0 / 255) && d.shift[0] == 0);
   data_close(&d);
-  assert_true(data_peek(&d, &r, &f) && d.train.count == IMAGES && d.classes == 3 && !d.train.sample);
+  assert_true(data_peek(&d, &r, &f) && d.train.count == IMAGES && d.classes == 3 &&
+              !d.train.sample);
 }
 
 static void idx_plain_and_gzip(void **state) {
@@ -182,7 +186,7 @@ static void not_executable_yet(void **state) {
 typedef struct {
   const char *name;
   int file, gz;
-  int length;              /* 0: as it is; > 0: that many bytes; < 0: that many fewer; 99xx: longer */
+  int length; /* 0: as it is; > 0: that many bytes; < 0: that many fewer; 99xx: longer */
   int at, n;
   unsigned char to[8];
   int code;                /* 0: LCW_DATA */
@@ -208,7 +212,14 @@ static const BadIdx bad_idx[] = {
     {"2^31 images", TRAIN_X, PLAIN, 0, 4, 4, {0x80, 0, 0, 0}, LCW_LIMIT},
     {"2^24 images", TRAIN_X, PLAIN, 0, 4, 4, {1, 0, 0, 0}, 0},
     {"huge sample", TRAIN_X, PLAIN, 0, 8, 8, {0, 1, 0, 0, 0, 1, 0, 0}, LCW_LIMIT},
-    {"product wraps", TRAIN_X, PLAIN, 0, 4, 8, {0x7f, 255, 255, 255, 0x7f, 255, 255, 255}, LCW_LIMIT},
+    {"product wraps",
+     TRAIN_X,
+     PLAIN,
+     0,
+     4,
+     8,
+     {0x7f, 255, 255, 255, 0x7f, 255, 255, 255},
+     LCW_LIMIT},
     {"one byte less", TRAIN_X, PLAIN, -1, 0, 0, {0}, 0},
     {"one byte more", TRAIN_X, PLAIN, LONGER + 1, 0, 0, {0}, 0},
     {"labels short", TRAIN_Y, PLAIN, -1, 0, 0, {0}, 0},
@@ -246,7 +257,8 @@ static Bytes damage(Bytes b, const BadIdx *bad) {
   memcpy(out.p, b.p, n < b.n ? n : b.n);
   size_t at = bad->at < 0 ? b.n - (size_t)-bad->at : (size_t)bad->at;
   for (int i = 0; i < bad->n; i++)
-    out.p[at + (size_t)i] = bad->at < 0 ? (unsigned char)(out.p[at + (size_t)i] ^ 0x55) : bad->to[i];
+    out.p[at + (size_t)i] =
+        bad->at < 0 ? (unsigned char)(out.p[at + (size_t)i] ^ 0x55) : bad->to[i];
   free(b.p);
   return out;
 }
@@ -328,7 +340,8 @@ static void put_npy(const char *name, const char *dictionary, size_t n) {
   scratch_write(scratch_path(&scratch, name), b, 10 + len + n);
 }
 
-#define DICT(descr, order, shape) "{'descr': '" descr "', 'fortran_order': " order ", 'shape': " shape ", }\n"
+#define DICT(descr, order, shape)                                                                  \
+  "{'descr': '" descr "', 'fortran_order': " order ", 'shape': " shape ", }\n"
 
 static DataRequest npy_request(void) {
   return (DataRequest){.kind = DATA_NPY, .path = "x.npy", .path2 = "y.npy", .root = {scratch.path}};
@@ -342,8 +355,10 @@ static void npy_read(void **state) {
   put_npy("x.npy", DICT("|u1", "False", "(4, 2, 1, 3)"), 24);
   put_npy("y.npy", DICT("|u1", "False", "(4,)"), 4);
   if (!data_open(&d, &r, &f)) fail_msg("%s", f.text);
-  assert_true(d.dtype == DTYPE_U8 && d.rank == 3 && d.dim[0] == 1 && d.dim[1] == 3 && d.dim[2] == 2);
-  static const unsigned char want[] = {0, 0, 1, 1, 2, 2}; /* [2, 1, 3] = 0 1 2 0 1 2, channels last */
+  assert_true(d.dtype == DTYPE_U8 && d.rank == 3 && d.dim[0] == 1 && d.dim[1] == 3 &&
+              d.dim[2] == 2);
+  static const unsigned char want[] = {0, 0, 1,
+                                       1, 2, 2}; /* [2, 1, 3] = 0 1 2 0 1 2, channels last */
   assert_memory_equal(d.train.sample, want, 6);
   assert_int_equal(d.classes, 3);
   data_close(&d);
@@ -364,7 +379,8 @@ static void npy_read(void **state) {
 }
 
 static void npy_broken(void **state) {
-  static const struct { const char *name, *dict; size_t n; int code; } bad[] = {
+  static const struct { const char *name, *dict; size_t n; int code;
+  } bad[] = {
       {"objects", DICT("|O", "False", "(4, 2)"), 8, 0},
       {"f2", DICT("<f2", "False", "(4, 2)"), 16, 0},
       {"big-endian", DICT(">f4", "False", "(4, 2)"), 32, 0},
@@ -384,8 +400,10 @@ static void npy_broken(void **state) {
       {"size overflows", DICT("|u1", "False", "(99999999999999999999, 2)"), 8, 0},
       {"negative", DICT("|u1", "False", "(-4, 2)"), 8, 0},
       {"no shape", "{'descr': '|u1', 'fortran_order': False, }\n", 8, 0},
-      {"twice", "{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (4, 2), }\n", 8, 0},
-      {"unknown key", "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 2), 'x': 1, }\n", 8, 0},
+      {"twice", "{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (4, 2), }\n", 8,
+       0},
+      {"unknown key", "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 2), 'x': 1, }\n", 8,
+       0},
       {"no dictionary", "[1, 2]\n", 8, 0},
       {"open", "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 2)", 8, 0},
       {"after it", DICT("|u1", "False", "(4, 2)") "x", 8, 0},
@@ -472,11 +490,12 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest test[] = {
-      cmocka_unit_test(idx_plain_and_gzip), cmocka_unit_test(normalised),    cmocka_unit_test(synthetic),
-      cmocka_unit_test(roots_in_order),     cmocka_unit_test(not_executable_yet),
-      cmocka_unit_test(idx_broken),         cmocka_unit_test(idx_odd_files), cmocka_unit_test(paths_stay_inside),
-      cmocka_unit_test(npy_read),           cmocka_unit_test(npy_broken),    cmocka_unit_test(npy_broken_labels),
-      cmocka_unit_test(bombs),
+      cmocka_unit_test(idx_plain_and_gzip), cmocka_unit_test(normalised),
+      cmocka_unit_test(synthetic),          cmocka_unit_test(roots_in_order),
+      cmocka_unit_test(not_executable_yet), cmocka_unit_test(idx_broken),
+      cmocka_unit_test(idx_odd_files),      cmocka_unit_test(paths_stay_inside),
+      cmocka_unit_test(npy_read),           cmocka_unit_test(npy_broken),
+      cmocka_unit_test(npy_broken_labels),  cmocka_unit_test(bombs),
   };
   return cmocka_run_group_tests(test, setup, teardown);
 }

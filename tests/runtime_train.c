@@ -13,7 +13,7 @@
 #include <time.h>
 #include <cmocka.h>
 #include "checkpoint.h"
-#include "json.h"
+#include "plot.h"
 #include "random.h"
 #include "scratch.h"
 #include "tiny_plan.h"
@@ -48,7 +48,8 @@ static pid_t start(const TinyPlan *p, const char *line) {
   redirect("output");
   RunOptions o;
   Fault f;
-  int code = options_parse(&o, argc, argv, &f) ? train_run(&p->plan, lcw_table, &o) : fault_print(&f);
+  int code =
+      options_parse(&o, argc, argv, &f) ? train_run(&p->plan, lcw_table, &o) : fault_print(&f);
   fflush(NULL);
   _exit(code);
 }
@@ -65,7 +66,8 @@ static int run(const TinyPlan *p, const char *line) { return finish(start(p, lin
 static void must_run(const TinyPlan *p, const char *line) {
   int code = run(p, line);
   size_t n;
-  if (code) fail_msg("%s: exit %d: %s", line, code, scratch_read(scratch_path(&scratch, "output"), &n));
+  if (code)
+    fail_msg("%s: exit %d: %s", line, code, scratch_read(scratch_path(&scratch, "output"), &n));
 }
 
 /* The output of the last run holds the text. */
@@ -107,7 +109,8 @@ static void learns(void **state) {
   (void)state;
   must_run(&lcw_plan, "-o learns --json -q");
   assert_true(figure("test_acc") > 0.9 && figure("train_loss") < 0.3 && figure("steps") == 93);
-  assert_true(figure("epochs") == 3 && figure("params") == 260 && figure("constraint_residual") > 0);
+  assert_true(figure("epochs") == 3 && figure("params") == 260 &&
+              figure("constraint_residual") > 0);
   assert_true(figure("step_ms") > 0 && figure("images_per_second") > 0);
   assert_int_equal(run(&lcw_plan, "-o learns"), LCW_DATA);
   must_say("--resume");
@@ -206,7 +209,8 @@ static void steps_once(const char *folder, unsigned steps) {
   assert_non_null(in);
   while (getline(&line, &cap, in) > 0) {
     unsigned step;
-    if (sscanf(line, "{\"schema\":\"lcwc.step/1\",\"step\":%u", &step) == 1) assert_int_equal(step, next++);
+    if (sscanf(line, "{\"schema\":\"lcwc.step/1\",\"step\":%u", &step) == 1)
+      assert_int_equal(step, next++);
   }
   free(line);
   fclose(in);
@@ -236,7 +240,8 @@ static void survives_kills(void **state) {
     must_equal("calm", folder);
     steps_once(folder, 40 * 62);
   }
-  printf("%d of %d runs killed; %d of %d went on to equal weights\n", killed, rounds, rounds, rounds);
+  printf("%d of %d runs killed; %d of %d went on to equal weights\n", killed, rounds, rounds,
+         rounds);
   free(p);
 }
 
@@ -270,7 +275,8 @@ static void saves_on_demand(void **state) {
   p->plan.set.epochs = 4000;
   pid_t pid = start(p, "-o demand -q");
   const char *path = scratch_path(&scratch, "demand/" CHECKPOINT_LAST);
-  for (int i = 0; i < 500 && access(scratch_path(&scratch, "demand/run.json"), F_OK); i++) sleep_ms(10);
+  for (int i = 0; i < 500 && access(scratch_path(&scratch, "demand/run.json"), F_OK); i++)
+    sleep_ms(10);
   unlink(path);
   kill(pid, SIGUSR1);
   for (int i = 0; i < 500 && access(path, F_OK); i++) sleep_ms(10);
@@ -337,6 +343,46 @@ static void full_disk(void **state) {
   assert_int_equal(access(scratch_path(&scratch, "full/" CHECKPOINT_LAST), F_OK), -1);
 }
 
+/* An evaluation of the best checkpoint gives what training said of it. */
+static void evaluates_a_run(void **state) {
+  RunOptions o = {.json = true};
+  (void)state;
+  must_run(&lcw_plan, "-o judged --epochs 1 --json -q");
+  double acc = figure("test_acc"), loss = figure("test_loss");
+  fflush(NULL);
+  pid_t pid = fork();
+  scratch_must(pid >= 0, "fork");
+  if (pid == 0) {
+    redirect(scratch_path(&scratch, "output"));
+    _exit(eval_run(&lcw_plan.plan, lcw_table, &o, scratch_path(&scratch, "judged")));
+  }
+  assert_int_equal(finish(pid), LCW_OK);
+  must_say("lcwc.eval/1");
+  assert_true(figure("test_acc") == acc && figure("test_loss") == loss && figure("samples") == 150);
+}
+
+/* The curves of two runs: an SVG that holds their names and every kind of mark. */
+static void plots(void **state) {
+  static const char *const mark[] = {"<svg ", "</svg>", ">loss<", ">accuracy<", ">epoch<", ">one<",
+                                     ">two &amp; more<", "stroke-dasharray", "<circle "};
+  const char *folder[2];
+  size_t n;
+  (void)state;
+  must_run(&lcw_plan, "-o one -q");
+  must_run(&lcw_plan, "-o two&more -q --seed 2");
+  scratch_must(rename(scratch_path(&scratch, "two&more"), scratch_path(&scratch, "two & more")) == 0,
+               "rename");
+  folder[0] = scratch_path(&scratch, "one");
+  folder[1] = scratch_path(&scratch, "two & more");
+  assert_int_equal(plot_run(folder, 2, scratch_path(&scratch, "p.svg"), NULL), LCW_OK);
+  char *svg = (char *)scratch_read(scratch_path(&scratch, "p.svg"), &n);
+  for (size_t i = 0; i < COUNT_OF(mark); i++)
+    if (!strstr(svg, mark[i])) fail_msg("no %s in the plot", mark[i]);
+  free(svg);
+  folder[1] = scratch_path(&scratch, "nowhere");
+  assert_int_equal(plot_run(folder, 2, NULL, NULL), LCW_DATA);
+}
+
 static void profiles(void **state) {
   RunOptions o = {.quiet = true};
   Profile profile;
@@ -360,11 +406,21 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest test[] = {
-      cmocka_unit_test(learns),           cmocka_unit_test(evaluates_each_once), cmocka_unit_test(threads_agree),
-      cmocka_unit_test(resumes),          cmocka_unit_test(refuses_other_runs),  cmocka_unit_test(falls_back_aloud),
-      cmocka_unit_test(survives_kills),   cmocka_unit_test(stops_by_signal),     cmocka_unit_test(saves_on_demand),
-      cmocka_unit_test(not_a_number),     cmocka_unit_test(too_much_memory),     cmocka_unit_test(too_few_samples),
-      cmocka_unit_test(full_disk),        cmocka_unit_test(profiles),
+      cmocka_unit_test(learns),
+      cmocka_unit_test(evaluates_each_once),
+      cmocka_unit_test(threads_agree),
+      cmocka_unit_test(resumes),
+      cmocka_unit_test(refuses_other_runs),
+      cmocka_unit_test(falls_back_aloud),
+      cmocka_unit_test(survives_kills),
+      cmocka_unit_test(stops_by_signal),
+      cmocka_unit_test(saves_on_demand),
+      cmocka_unit_test(not_a_number),
+      cmocka_unit_test(too_much_memory),
+      cmocka_unit_test(too_few_samples),
+      cmocka_unit_test(full_disk),
+      cmocka_unit_test(profiles),
+      cmocka_unit_test(evaluates_a_run),  cmocka_unit_test(plots),
   };
   return cmocka_run_group_tests(test, setup, teardown);
 }

@@ -44,7 +44,8 @@ static void decimals(void **state) {
   decimal_text(text, NAN);
   assert_string_equal(text, "null");
   assert_true(decimal_whole("18446744073709551615", &x) && x == UINT64_MAX);
-  static const char *const wrong[] = {"", "-1", "+1", "1x", " 1", "1 ", "18446744073709551616", "0x10", "1e3"};
+  static const char *const wrong[] = {"",     "-1", "+1", "1x", " 1", "1 ", "18446744073709551616",
+                                      "0x10", "1e3"};
   for (size_t i = 0; i < COUNT_OF(wrong); i++) assert_false(decimal_whole(wrong[i], &x));
   assert_true(decimal_bytes("2GiB", &x) && x == UINT64_C(2) << 30);
   assert_true(decimal_bytes("512M", &x) && x == UINT64_C(512) << 20);
@@ -65,8 +66,18 @@ static void json_in_place(void **state) {
 }
 
 static void json_refused(void **state) {
-  static const char *const wrong[] = {"\"", "\"\\x\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"", "\"a\nb\"",
-                                      "[[[[[[[[[1]]]]]]]]]", "{", "[1", "tru", "01x", "--1"};
+  static const char *const wrong[] = {"\"",
+                                      "\"\\x\"",
+                                      "\"\\u0000\"",
+                                      "\"\\ud800\"",
+                                      "\"\\udc00\"",
+                                      "\"a\nb\"",
+                                      "[[[[[[[[[1]]]]]]]]]",
+                                      "{",
+                                      "[1",
+                                      "tru",
+                                      "01x",
+                                      "--1"};
   (void)state;
   for (size_t i = 0; i < COUNT_OF(wrong); i++) {
     char text[64];
@@ -74,7 +85,8 @@ static void json_refused(void **state) {
     Json j = json_of(text, strlen(text));
     if (json_skip(&j) && json_end(&j)) fail_msg("accepted: %s", wrong[i]);
   }
-  assert_false(utf8_proper("\xc0\x80", 2) || utf8_proper("\xed\xa0\x80", 3) || utf8_proper("\xf4\x90\x80\x80", 4));
+  assert_false(utf8_proper("\xc0\x80", 2) || utf8_proper("\xed\xa0\x80", 3) ||
+               utf8_proper("\xf4\x90\x80\x80", 4));
   assert_true(utf8_proper("\xf0\x9f\x99\x82 \xe2\x82\xac", 8));
 }
 
@@ -123,15 +135,27 @@ static TinyPlan *with_rate(const PlanRate *rate, uint32_t n) {
 }
 
 static void schedule(void **state) {
-  static const struct { PlanRate rate[5]; uint32_t n; double value; const char *text; } row[] = {
+  static const struct { PlanRate rate[5]; uint32_t n; double value; const char *text;
+  } row[] = {
       {{{RATE_CONST, 0, 0.1}}, 1, 0.1, "0.1"},
       {{{RATE_EPOCH, 0, 0}, {RATE_CONST, 0, 3}, {RATE_IDIV, 0, 0}}, 3, 2, "int(epoch / 3)"},
       {{{RATE_CONST, 0, -7}, {RATE_CONST, 0, 3}, {RATE_IMOD, 0, 0}}, 3, -1, "int(-7 % 3)"},
       {{{RATE_CONST, 0, 0.5}, {RATE_STEP, 0, 0}, {RATE_MAX, 0, 0}}, 3, 70, "max(0.5, step)"},
-      {{{RATE_PROGRESS, 0, 0}, {RATE_EPOCHS, 0, 0}, {RATE_STEPS, 0, 0}, {RATE_SELECT, 0, 0}}, 4, 10,
+      {{{RATE_PROGRESS, 0, 0}, {RATE_EPOCHS, 0, 0}, {RATE_STEPS, 0, 0}, {RATE_SELECT, 0, 0}},
+       4,
+       10,
        "(progress ? epochs : steps)"},
-      {{{RATE_EPOCH, 0, 0}, {RATE_EPOCH, 0, 0}, {RATE_SUB, 0, 0}, {RATE_NOT, 0, 0}}, 4, 1, "!(epoch - epoch)"},
-      {{{RATE_CONST, 0, 4}, {RATE_SQRT, 0, 0}, {RATE_NEG, 0, 0}, {RATE_CONST, 0, 3}, {RATE_POW, 0, 0}}, 5, -8,
+      {{{RATE_EPOCH, 0, 0}, {RATE_EPOCH, 0, 0}, {RATE_SUB, 0, 0}, {RATE_NOT, 0, 0}},
+       4,
+       1,
+       "!(epoch - epoch)"},
+      {{{RATE_CONST, 0, 4},
+        {RATE_SQRT, 0, 0},
+        {RATE_NEG, 0, 0},
+        {RATE_CONST, 0, 3},
+        {RATE_POW, 0, 0}},
+       5,
+       -8,
        "pow(-sqrt(4), 3)"},
   };
   RateTime t = {7, 70, 10, 100};
@@ -168,9 +192,12 @@ static void options_good(void **state) {
   RunOptions o;
   Fault f;
   (void)state;
-  assert_true(parse(&o, &f, "-o run --data=d --steps 20 --seed=7 --threads 3 --json --log=step -q --max-memory=1G"));
+  assert_true(parse(
+      &o, &f,
+      "-o run --data=d --steps 20 --seed=7 --threads 3 --json --log=step -q --max-memory=1G"));
   assert_string_equal(o.folder, "run");
-  assert_true(o.steps.given && o.steps.n == 20 && o.seed.n == 7 && o.threads.n == 3 && o.json && o.quiet);
+  assert_true(o.steps.given && o.steps.n == 20 && o.seed.n == 7 && o.threads.n == 3 && o.json &&
+              o.quiet);
   assert_int_equal(o.log, LOG_STEP);
   assert_true(o.max_memory.n == 1u << 30 && !o.epochs.given && !o.resume);
   assert_true(parse(&o, &f, "--resume -oX --progress=plain --"));
@@ -181,18 +208,49 @@ static void options_good(void **state) {
 
 /* Each is exit 2 and a message of at most three lines that names the argument. */
 static void options_bad(void **state) {
-  static const struct { const char *line, *names; } row[] = {
-      {"--epoch 3", "did you mean --epochs"}, {"--sed=1", "did you mean --seed"}, {"--bogus", "--bogus"},
-      {"--step", "--step"}, {"--steps", "--steps"}, {"--steps=", "--steps"}, {"--steps x", "x"},
-      {"--steps -1", "-1"}, {"--steps 99999999999", "99999999999"}, {"--threads 0", "0"},
-      {"--threads 1e9", "1e9"}, {"--threads 0x", "0x"}, {"--threads -1", "-1"}, {"--threads 5000", "5000"},
-      {"--json=1", "--json"}, {"-q -v", "--quiet"}, {"--log=all", "all"}, {"--log=", "--log"},
-      {"--progress=maybe", "maybe"}, {"--color=red", "red"}, {"--max-memory=12x", "12x"},
-      {"--max-memory=-5", "-5"}, {"--resume --overwrite", "--overwrite"}, {"--resume=a -o b", "a"},
-      {"--resume=", "--resume"}, {"file", "file"}, {"-- file", "file"}, {"-x", "-x"}, {"-", "-"},
-      {"-o", "--output"}, {"--seed=4294967296", "4294967296"}, {"--epochs=2000000", "2000000"},
-      {"--seed=1.5", "1.5"}, {"--data=", "--data"}, {"--cpu", "--cpu"}, {"-qv", "-qv"}, {"--Steps=1", "--Steps"},
-      {"--no-json", "--no-json"}, {"--steps==3", "=3"}, {"---json", "---json"}, {"--help=x", "--help"},
+  static const struct { const char *line, *names;
+  } row[] = {
+      {"--epoch 3", "did you mean --epochs"},
+      {"--sed=1", "did you mean --seed"},
+      {"--bogus", "--bogus"},
+      {"--step", "--step"},
+      {"--steps", "--steps"},
+      {"--steps=", "--steps"},
+      {"--steps x", "x"},
+      {"--steps -1", "-1"},
+      {"--steps 99999999999", "99999999999"},
+      {"--threads 0", "0"},
+      {"--threads 1e9", "1e9"},
+      {"--threads 0x", "0x"},
+      {"--threads -1", "-1"},
+      {"--threads 5000", "5000"},
+      {"--json=1", "--json"},
+      {"-q -v", "--quiet"},
+      {"--log=all", "all"},
+      {"--log=", "--log"},
+      {"--progress=maybe", "maybe"},
+      {"--color=red", "red"},
+      {"--max-memory=12x", "12x"},
+      {"--max-memory=-5", "-5"},
+      {"--resume --overwrite", "--overwrite"},
+      {"--resume=a -o b", "a"},
+      {"--resume=", "--resume"},
+      {"file", "file"},
+      {"-- file", "file"},
+      {"-x", "-x"},
+      {"-", "-"},
+      {"-o", "--output"},
+      {"--seed=4294967296", "4294967296"},
+      {"--epochs=2000000", "2000000"},
+      {"--seed=1.5", "1.5"},
+      {"--data=", "--data"},
+      {"--cpu", "--cpu"},
+      {"-qv", "-qv"},
+      {"--Steps=1", "--Steps"},
+      {"--no-json", "--no-json"},
+      {"--steps==3", "=3"},
+      {"---json", "---json"},
+      {"--help=x", "--help"},
   };
   (void)state;
   for (size_t i = 0; i < COUNT_OF(row); i++) {
@@ -201,7 +259,8 @@ static void options_bad(void **state) {
     int lines = 1;
     if (parse(&o, &f, row[i].line)) fail_msg("accepted: %s", row[i].line);
     assert_int_equal(f.code, LCW_USAGE);
-    if (!strstr(f.text, row[i].names)) fail_msg("%s: \"%s\" does not say %s", row[i].line, f.text, row[i].names);
+    if (!strstr(f.text, row[i].names))
+      fail_msg("%s: \"%s\" does not say %s", row[i].line, f.text, row[i].names);
     for (const char *s = f.text; *s; s++) lines += *s == '\n';
     assert_true(lines <= 3);
   }
@@ -278,10 +337,12 @@ static void cpu_choice(void **state) {
 
 int main(void) {
   const struct CMUnitTest test[] = {
-      cmocka_unit_test(reader_stays_bad), cmocka_unit_test(decimals),     cmocka_unit_test(json_in_place),
-      cmocka_unit_test(json_refused),     cmocka_unit_test(known_answers), cmocka_unit_test(permutation),
-      cmocka_unit_test(schedule),         cmocka_unit_test(options_good), cmocka_unit_test(options_bad),
-      cmocka_unit_test(pool_covers),      cmocka_unit_test(plan_good),    cmocka_unit_test(plan_damaged),
+      cmocka_unit_test(reader_stays_bad), cmocka_unit_test(decimals),
+      cmocka_unit_test(json_in_place),    cmocka_unit_test(json_refused),
+      cmocka_unit_test(known_answers),    cmocka_unit_test(permutation),
+      cmocka_unit_test(schedule),         cmocka_unit_test(options_good),
+      cmocka_unit_test(options_bad),      cmocka_unit_test(pool_covers),
+      cmocka_unit_test(plan_good),        cmocka_unit_test(plan_damaged),
       cmocka_unit_test(cpu_choice),
   };
   return cmocka_run_group_tests(test, NULL, NULL);

@@ -57,7 +57,8 @@ static inline unsigned char *scratch_read(const char *path, size_t *n) {
   return p;
 }
 
-static inline int scratch_unlink(const char *path, const struct stat *st, int kind, struct FTW *at) {
+static inline int scratch_unlink(const char *path, const struct stat *st, int kind,
+                                 struct FTW *at) {
   (void)st;
   (void)kind;
   (void)at;
@@ -65,5 +66,7 @@ static inline int scratch_unlink(const char *path, const struct stat *st, int ki
 }
 
 /* Removes the folder and what is in it. */
-static inline void scratch_remove(const char *path) { nftw(path, scratch_unlink, 8, FTW_DEPTH | FTW_PHYS); }
+static inline void scratch_remove(const char *path) {
+  nftw(path, scratch_unlink, 8, FTW_DEPTH | FTW_PHYS);
+}
 #endif

@@ -11,7 +11,8 @@ enum { TINY_BATCH = 32, TINY_INPUTS = 64, TINY_CLASSES = 4, TINY_BUFS = 15, TINY
 
 typedef struct {
   char empty[1];
-  char net[8], recipe[8], data[8], lower[8], precision[8], file[16], arguments[16], layer[8], fold[8];
+  char net[8], recipe[8], data[8], lower[8], precision[8], file[16], arguments[16], layer[8],
+      fold[8];
   char source[64];
   char path[256], path2[256], test[256], test2[256];
   char buf[TINY_BUFS][24];
