@@ -442,7 +442,7 @@ static int states_after(Disk *d, int limit, bool lazy, int *states) {
     Names names = d->durable;
     for (int i = 0; i < kept; i++) names_apply(&names, &d->pending[i]);
     for (int loss = 0; loss < DATA_WAYS; loss++, ++*states)
-      lost += load_state(d, &names, (DataLoss)loss) < acknowledged;
+      lost += acknowledged && load_state(d, &names, (DataLoss)loss) < acknowledged;
   }
   return lost;
 }
