@@ -23,16 +23,9 @@ Value value_as(Expander *x, Value v, TypeKind type, Span at, const char *what) {
   return value_poison();
 }
 
-/* A block that cannot run yet: what is written, and where its names are read. */
-static Value waiting(Context *c, const Ast *e) {
-  return (Value){.kind = VALUE_BLOCK, .span = e->span, .as.block = {e, c->scope}};
-}
-
 Value eval_as(Expander *x, Context *c, const Ast *e, TypeKind type) {
-  if (type == TYPE_BLOCK || type == TYPE_INIT) {
-    Value *local = e->kind == AST_NAME ? scope_find(c->scope, e->name) : NULL;
-    return local ? value_as(x, *local, type, e->span, "this") : waiting(c, e);
-  }
+  if (type == TYPE_BLOCK || type == TYPE_INIT)
+    return value_as(x, block_value(c, e), type, e->span, "this");
   if (type == TYPE_WEIGHT) {
     const WeightSet *set = set_eval(x, c, e);
     if (!set) return value_poison();
@@ -80,7 +73,7 @@ static Value eval_operator(Expander *x, Context *c, const Ast *e) {
 /* `a -> b -> c`: a chain of blocks when nothing flows in yet. */
 static Value eval_pipe(Expander *x, Context *c, const Ast *e) {
   Value v = eval(x, c, e->child[0]);
-  if (v.kind == VALUE_BLOCK) return waiting(c, e);
+  if (v.kind == VALUE_BLOCK) return block_value(c, e);
   for (uint32_t i = 1; i < e->nchild && v.kind != VALUE_POISON; i++)
     v = apply(x, c, e->child[i], &v, 1);
   return v;
@@ -92,7 +85,7 @@ static Value eval_attached(Expander *x, Context *c, const Ast *e) {
   if (!attributes_add(x, c, attr, e->nchild - 1, &a, true)) return value_poison();
   Context k = {c->scope, c->frame, &a};
   Value v = eval(x, &k, e->child[0]);
-  if (v.kind == VALUE_BLOCK) return waiting(c, e);
+  if (v.kind == VALUE_BLOCK) return block_value(c, e);
   if (v.kind != VALUE_POISON) attributes_check(x, attr, e->nchild - 1, &a, e->child[0]);
   return v;
 }
@@ -166,7 +159,7 @@ static Value eval_kind(Expander *x, Context *c, const Ast *e) {
   case AST_UNARY: return eval_unary(x, e, eval(x, c, e->child[0]));
   case AST_PIPE: return eval_pipe(x, c, e);
   case AST_ATTACHED: return eval_attached(x, c, e);
-  case AST_REPEAT_EXPR: return waiting(c, e);
+  case AST_REPEAT_EXPR: return block_value(c, e);
   case AST_LIST: return eval_list(x, c, e);
   case AST_RANGE: return eval_range(x, c, e);
   case AST_INDEX: return eval_index(x, c, e);

@@ -53,6 +53,9 @@ typedef struct {
   const Attributes *attributes;
 } Context;
 
+/* What a stage changes while it is expanded, to be put back. */
+typedef struct { Name layer; Span span; uint32_t above, row; } Place;
+
 typedef enum { MODE_INIT, MODE_TRAIN, MODE_EVAL } Mode;
 
 /* A parameter of the net, met while the training phase is expanded. */
@@ -114,22 +117,28 @@ typedef enum { FLOW_ON, FLOW_RETURN, FLOW_STOP } Flow; /* STOP: an error was rep
 /* The count of a loop, within the limits. */
 bool loop_count(Expander *x, Context *c, const Ast *e, int64_t *count);
 Flow run(Expander *x, Context *c, const Ast *statement, Value *result);
-/* ---- expand_call.c: scopes, calls, stages ------------------------------------------------- */
+/* ---- expand_bind.c: scopes and arguments -------------------------------------------------- */
 Scope *scope_new(Expander *x, const Ast *file);
 Value *scope_find(Scope *s, Name name);
 void scope_set(Expander *x, Scope *s, Name name, Value v);
+bool in_prelude(const Expander *x, const Ast *node);
 const Ast *resolve(Expander *x, const Scope *s, const Ast *name);
-/* Sends values through a stage: a name, a call, a repetition, a chain. */
-Value apply(Expander *x, Context *c, const Ast *stage, const Value *in, uint32_t n);
-Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n, Span at);
-Value call(Expander *x, Context *c, const Ast *e); /* a CALL or NAME in an expression */
+const Ast *params_of(const Ast *decl);                    /* PARAMS, or NULL */
+const Ast *param_find(const Ast *params, Name name);     /* NULL: none */
 bool size_is_open(Expander *x, const Ast *decl, const Ast *dim); /* `_` and its like */
+/* A block or initialiser as a value: what is written, and where its names are read. */
+Value block_value(Context *c, const Ast *e);
 /* Binds what flows in, what the call says, and defaults. */
 bool bind_call(Expander *x, Context *c, Context *callee, const Ast *decl, const Ast *e,
                const Value *in, uint32_t n, Span at);
 void trace_calls(Expander *x, Scope *s);
 void trace_layer(Expander *x, Span at); /* "in this layer" */
 Span user_span(const Expander *x, Span at); /* the user's stage, for a place in the prelude */
+/* ---- expand_call.c: calls and stages ------------------------------------------------------ */
+/* Sends values through a stage: a name, a call, a repetition, a chain. */
+Value apply(Expander *x, Context *c, const Ast *stage, const Value *in, uint32_t n);
+Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n, Span at);
+Value call(Expander *x, Context *c, const Ast *e); /* a CALL or NAME in an expression */
 /* ---- expand_frame.c: paths, attributes, rows of the table ---------------------------------- */
 Frame *frame_new(Expander *x, const Frame *up, const char *name);
 Name frame_name(Expander *x, const Frame *f, const char *last);
@@ -138,6 +147,8 @@ bool attributes_add(Expander *x, Context *c, const Ast *const *attr, uint32_t n,
 void attributes_check(Expander *x, const Ast *const *attr, uint32_t n, const Attributes *a,
                       const Ast *stage);
 const Value *attribute(const Context *c, Word word); /* NULL: not set; counts as obeyed */
+Place place_enter(Expander *x, const Frame *f, const char *stage, Span at); /* stage: of a row */
+Value place_leave(Expander *x, const Place *p, Value v, Span at);
 uint32_t layer_open(Expander *x, const Frame *f, const char *stage, Span at);
 void layer_close(Expander *x, uint32_t layer, uint32_t outer, Value result);
 ModelLayer *layer_now(Expander *x); /* NULL: this phase does not count */

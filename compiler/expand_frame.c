@@ -195,6 +195,25 @@ void layer_close(Expander *x, uint32_t layer, uint32_t outer, Value result) {
   x->layer = outer;
 }
 
+/* Enters a stage: nodes are made for it, and with a stage's name there is a row. */
+Place place_enter(Expander *x, const Frame *f, const char *stage, Span at) {
+  Place p = {x->graph->layer, x->graph->span, x->layer, 0};
+  x->graph->layer = f->path;
+  x->graph->span = at;
+  if (stage) p.row = layer_open(x, f, stage, at);
+  return p;
+}
+
+/* Leaves a stage; its value was made there. */
+Value place_leave(Expander *x, const Place *p, Value v, Span at) {
+  x->graph->layer = p->layer;
+  x->graph->span = p->span;
+  if (p->row) layer_close(x, p->row, p->above, v);
+  if (v.kind == VALUE_TENSOR) v.span = at;
+  return v;
+}
+
+/* The row that is open, or NULL. */
 ModelLayer *layer_now(Expander *x) {
   return x->layer ? &x->model->layer[x->layer - 1] : NULL;
 }

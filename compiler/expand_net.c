@@ -90,13 +90,6 @@ static bool bind_input(Expander *x, Context *c, const Ast *param, bool sample) {
 
 /* ---- arguments of the net -------------------------------------------------------------------------- */
 
-static const Ast *net_param(const Ast *net, Name name) {
-  const Ast *params = ast_child(net, 0);
-  for (uint32_t i = 0; params && i < params->nchild; i++)
-    if (params->child[i]->name == name) return params->child[i];
-  return NULL;
-}
-
 /* Whether a name is one of the sizes of the net's input. */
 bool is_input_size(const Ast *net, Name name) {
   const Ast *params = ast_child(net, 0);
@@ -114,7 +107,7 @@ static bool bind_define(Expander *x, Context *c, const Ast *net, const char *tex
   const char *equals = strchr(text, '=');
   const char *key = arena_text(x->arena, text, equals ? (size_t)(equals - text) : strlen(text));
   Name name = name_of_text(f->names, key);
-  const Ast *param = net_param(net, name);
+  const Ast *param = param_find(params_of(net), name);
   if (!equals || (!param && !is_input_size(net, name)) ||
       (param && param->type == TYPE_TENSOR)) {
     diag_at(&f->diags, E0427, (Span){0}, key,
@@ -164,7 +157,7 @@ static bool bind_run(Expander *x, Context *c, const Ast *net) {
   const Ast *params = ast_child(net, 0);
   for (uint32_t i = 1; e->kind == AST_CALL && i < e->nchild; i++) {
     const Ast *a = e->child[i], *p = NULL;
-    if (a->kind == AST_NAMED) p = net_param(net, a->name);
+    if (a->kind == AST_NAMED) p = param_find(params_of(net), a->name);
     else while (place < params->nchild && !p) {
       p = params->child[place]->type == TYPE_TENSOR ? NULL : params->child[place];
       place++;
@@ -173,7 +166,7 @@ static bool bind_run(Expander *x, Context *c, const Ast *net) {
   }
   for (uint32_t i = 0; i < experiment->nchild; i++) {
     const Ast *s = experiment->child[i];
-    if (s->kind == AST_SETTING && !bind_from(x, c, &from, net_param(net, s->name), s->child[0]))
+    if (s->kind == AST_SETTING && !bind_from(x, c, &from, param_find(params_of(net), s->name), s->child[0]))
       return false;
   }
   return true;
