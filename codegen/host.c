@@ -65,8 +65,8 @@ LLVMTargetMachineRef machine_new(const Isa *isa, Text *why) {
     refuse(why, "LLVM has no x86-64 target", message);
     return NULL;
   }
-  return LLVMCreateTargetMachine(target, triple, isa->cpu, "", LLVMCodeGenLevelDefault, LLVMRelocPIC,
-                                 LLVMCodeModelSmall);
+  return LLVMCreateTargetMachine(target, triple, isa->cpu, "", LLVMCodeGenLevelDefault,
+                                 LLVMRelocPIC, LLVMCodeModelSmall);
 }
 
 /* ---- one kernel --------------------------------------------------------------------------- */
@@ -145,7 +145,8 @@ static bool module_code(Build *b, LLVMTargetMachineRef machine, LLVMCodeGenFileT
   return true;
 }
 
-static bool module_text(Build *b, LLVMTargetMachineRef machine, const char *kind, Text *out, Text *why) {
+static bool module_text(Build *b, LLVMTargetMachineRef machine, const char *kind, Text *out,
+                        Text *why) {
   if (!module_optimise(b, machine, why)) return false;
   if (!strcmp(kind, "llvm")) {
     char *text = LLVMPrintModuleToString(b->module);
@@ -160,7 +161,8 @@ static bool module_text(Build *b, LLVMTargetMachineRef machine, const char *kind
   return true;
 }
 
-static bool target_host_emit(const Kernel *k, const char *kind, const char *isa, Text *out, Text *why) {
+static bool target_host_emit(const Kernel *k, const char *kind, const char *isa, Text *out,
+                             Text *why) {
   const Isa *set = isa_find(isa);
   if (!set) return text_add(why, "no instruction set '%s'", isa), false;
   if (strcmp(kind, "llvm") && strcmp(kind, "asm"))
@@ -252,8 +254,15 @@ static uint64_t kernel_weight(const Kernel *k) {
   return (k->kind == KERNEL_CONTRACT ? 60u : 10u) + k->ninstr;
 }
 
-/* Heaviest groups last: each kernel joins the group that is lightest so far. */
-static void groups_assign(Arena *arena, Kernel *const *kernel, uint32_t n, uint32_t groups, uint32_t *group) {
+/* At least one, for the model's data. */
+static uint32_t groups_of(uint32_t nkernel, uint32_t threads) {
+  if (threads > nkernel) threads = nkernel;
+  return threads ? threads : 1;
+}
+
+/* Each kernel joins the group that is lightest so far. */
+static void groups_assign(Arena *arena, Kernel *const *kernel, uint32_t n, uint32_t groups,
+                          uint32_t *group) {
   uint64_t *load = NEW_ARRAY(arena, uint64_t, groups);
   for (uint32_t i = 0; i < n; i++) {
     for (uint32_t g = 1; g < groups; g++)
@@ -266,7 +275,8 @@ static void groups_assign(Arena *arena, Kernel *const *kernel, uint32_t n, uint3
 static void works_run(Arena *arena, Work *work, uint32_t n) {
   pthread_t *thread = NEW_ARRAY(arena, pthread_t, n);
   bool *started = NEW_ARRAY(arena, bool, n);
-  for (uint32_t i = 1; i < n; i++) started[i] = !pthread_create(&thread[i], NULL, work_run, &work[i]);
+  for (uint32_t i = 1; i < n; i++)
+    started[i] = !pthread_create(&thread[i], NULL, work_run, &work[i]);
   for (uint32_t i = 0; i < n; i++)
     if (!started[i]) work_run(&work[i]);
   for (uint32_t i = 1; i < n; i++)
@@ -292,7 +302,7 @@ static bool work_collect(Arena *arena, Work *w, uint32_t nobject, HostModel *out
 
 bool host_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const Plan *plan,
                   const char *const *isa, uint32_t threads, HostModel *out, Text *why) {
-  uint32_t nisa = 0, groups = threads < 1 ? 1 : threads > nkernel ? (nkernel ? nkernel : 1) : threads;
+  uint32_t nisa = 0, groups = groups_of(nkernel, threads);
   while (isa[nisa]) nisa++;
   llvm_start();
   *out = (HostModel){.object = NEW_ARRAY(arena, HostObject, groups * (nisa + 1))};
@@ -301,7 +311,8 @@ bool host_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const P
   Work *work = NEW_ARRAY(arena, Work, groups);
   for (uint32_t g = 0; g < groups; g++) {
     Work *w = &work[g];
-    *w = (Work){.kernel = kernel, .group = group, .nkernel = nkernel, .number = g, .plan = plan, .isa = isa};
+    *w = (Work){.kernel = kernel, .group = group, .nkernel = nkernel, .number = g};
+    w->plan = plan, w->isa = isa;
     w->object = NEW_ARRAY(arena, LLVMMemoryBufferRef, nisa + 1);
     arena_init(&w->arena, "pass", 1 << 20);
     text_init(&w->why, &w->arena);
@@ -329,7 +340,8 @@ static bool jit_fill(LLVMOrcLLJITRef jit, const HostModel *m, Text *why) {
   for (uint32_t i = 0; i < m->nobject; i++) {
     LLVMMemoryBufferRef copy =
       LLVMCreateMemoryBufferWithMemoryRangeCopy(m->object[i].bytes, m->object[i].size, "model");
-    if (orc_failed(LLVMOrcLLJITAddObjectFile(jit, library, copy), "loading compiled kernels", why)) return false;
+    if (orc_failed(LLVMOrcLLJITAddObjectFile(jit, library, copy), "loading compiled kernels", why))
+      return false;
   }
   return true;
 }
@@ -341,9 +353,11 @@ HostJit *host_load(const HostModel *m, const Plan **plan, const HostTable **tabl
   if (orc_failed(LLVMOrcCreateLLJIT(&jit, NULL), "starting the code loader", why)) return NULL;
   HostJit *j = calloc(1, sizeof *j);
   LLVMOrcExecutorAddress at_plan = 0, at_table = 0;
-  bool ok = j && jit_fill(jit, m, why) &&
-            (!plan || !orc_failed(LLVMOrcLLJITLookup(jit, &at_plan, "lcw_plan"), "finding the plan", why)) &&
-            !orc_failed(LLVMOrcLLJITLookup(jit, &at_table, "lcw_table"), "finding the kernels", why);
+  bool ok = j && jit_fill(jit, m, why);
+  if (ok && plan)
+    ok = !orc_failed(LLVMOrcLLJITLookup(jit, &at_plan, "lcw_plan"), "finding the plan", why);
+  if (ok)
+    ok = !orc_failed(LLVMOrcLLJITLookup(jit, &at_table, "lcw_table"), "finding the kernels", why);
   if (!ok) {
     free(j);
     LLVMOrcDisposeLLJIT(jit);

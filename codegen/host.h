@@ -137,7 +137,8 @@ typedef struct {
   Value sum[MAX_INSTR][MAX_WAY][MAX_CELL];
 } Stage;
 
-void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n, uint32_t ways);
+void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n,
+                uint32_t ways);
 void stage_before(Stage *s);             /* what is the same at every step */
 void stage_step(Stage *s, uint32_t way); /* one step, at the cells' points */
 void stage_close(Stage *s);              /* finishes the sums */
@@ -171,6 +172,7 @@ void pack_lhs(Emit *e, Value out, const LhsLayout *layout, const LhsBlock *block
 void kernel_emit(Emit *e, const char *symbol);           /* one function in e->b.module */
 LLVMTargetMachineRef machine_new(const Isa *isa, Text *why);
 /* object.c: the module of the Plan and the tables. */
-bool model_module(Build *b, Kernel *const *kernel, uint32_t nkernel, const Plan *plan, const char *const *isa);
+bool model_module(Build *b, Kernel *const *kernel, uint32_t nkernel, const Plan *plan,
+                  const char *const *isa);
 
 #endif

@@ -38,7 +38,8 @@ static Value arg_position(Emit *e, uint32_t arg, const Point *p) {
 }
 
 Value arg_address(Emit *e, uint32_t arg, const Point *p) {
-  return at_element(&e->b, dtype_type(&e->b, e->k->arg[arg].dtype), e->arg[arg], arg_position(e, arg, p));
+  return at_element(&e->b, dtype_type(&e->b, e->k->arg[arg].dtype), e->arg[arg],
+                    arg_position(e, arg, p));
 }
 
 /* The point of one lane of a vector. */
@@ -81,11 +82,13 @@ static Value to_float(Build *b, uint32_t dtype, Value v) {
 /* The bits of a bf16 nearest to a float, ties to even; NaN stays NaN. */
 static Value to_bf16(Build *b, Value v) {
   Value w = LLVMBuildBitCast(b->at, v, type_like(b, b->i32, v), "");
-  Value odd = LLVMBuildAnd(b->at, LLVMBuildLShr(b->at, w, word_like(b, 16, w), ""), word_like(b, 1, w), "");
+  Value odd =
+      LLVMBuildAnd(b->at, LLVMBuildLShr(b->at, w, word_like(b, 16, w), ""), word_like(b, 1, w), "");
   Value near = LLVMBuildAdd(b->at, w, LLVMBuildAdd(b->at, odd, word_like(b, 0x7FFF, w), ""), "");
   Value nan = LLVMBuildFCmp(b->at, LLVMRealUNO, v, v, "");
   near = value_choose(b, nan, LLVMBuildOr(b->at, w, word_like(b, 0x400000, w), ""), near);
-  return LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, near, word_like(b, 16, w), ""), type_like(b, b->i16, v), "");
+  return LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, near, word_like(b, 16, w), ""),
+                        type_like(b, b->i16, v), "");
 }
 
 static Value from_float(Build *b, uint32_t dtype, Value v) {
@@ -105,7 +108,8 @@ static Value load_scalar(Emit *e, uint32_t arg, const Point *p) {
   const Arg *a = &e->k->arg[arg];
   Value in = guard_scalar(e, a, p), address = arg_address(e, arg, p);
   if (in) address = value_choose(b, in, address, e->arg[arg]);
-  Value v = to_float(b, a->dtype, load_as(b, dtype_type(b, a->dtype), address, dtype_size(a->dtype)));
+  Value v =
+      to_float(b, a->dtype, load_as(b, dtype_type(b, a->dtype), address, dtype_size(a->dtype)));
   return in ? value_choose(b, in, v, real_like(b, 0, v)) : v;
 }
 
@@ -118,7 +122,8 @@ static Value load_lanes(Emit *e, uint32_t arg, const Point *p) {
   if (p->lanes == width) return to_float(b, dtype, load_as(b, t, address, size));
   Value v = LLVMConstNull(t);
   for (uint32_t i = 0; i < p->lanes; i++) {
-    Value one = load_as(b, dtype_type(b, dtype), at_offset(b, dtype_type(b, dtype), address, i), size);
+    Value one =
+        load_as(b, dtype_type(b, dtype), at_offset(b, dtype_type(b, dtype), address, i), size);
     v = LLVMBuildInsertElement(b->at, v, one, LLVMConstInt(b->i32, i, 0), "");
   }
   return to_float(b, dtype, v);
@@ -193,10 +198,12 @@ Value arg_random(Emit *e, const Instr *n, const Point *p) {
   }
   Value key[2] = {LLVMBuildXor(b->at, word[2], word[1], ""), word[3]}, step = word[0];
   Value position = arg_position(e, n->c, p);
-  if (p->axis == NO_AXIS || !arg_moves(e->k, n->c, p->axis)) return math_random(b, position, step, key);
+  if (p->axis == NO_AXIS || !arg_moves(e->k, n->c, p->axis))
+    return math_random(b, position, step, key);
   uint32_t width = b->isa->width;
   Value lane[MAX_WIDTH];
-  for (uint32_t i = 0; i < width; i++) lane[i] = int_of(b, e->k->arg[n->c].stride[p->axis] * (int64_t)i);
+  for (uint32_t i = 0; i < width; i++)
+    lane[i] = int_of(b, e->k->arg[n->c].stride[p->axis] * (int64_t)i);
   position = LLVMBuildAdd(b->at, value_splat(b, position, width), LLVMConstVector(lane, width), "");
   key[0] = value_splat(b, key[0], width), key[1] = value_splat(b, key[1], width);
   return math_random(b, position, value_splat(b, step, width), key);

@@ -12,8 +12,17 @@
 #include "host.h"
 #include "seed.h"
 
-enum { COLUMNS = 32, COLUMNS_PACKED = 128, COLUMNS_PAGED = 64, ROWS = 128, DEPTH = 320, ROWS_SMALL = 4, PAD = 16, MANY = 8,
-       PAGE = 1024 };
+enum {
+  COLUMNS = 32,
+  COLUMNS_PACKED = 128,
+  COLUMNS_PAGED = 64,
+  ROWS = 128,
+  DEPTH = 320,
+  ROWS_SMALL = 4,
+  PAD = 16,
+  MANY = 8,
+  PAGE = 1024
+};
 
 /* What tile and emit both derive from a kernel. */
 typedef struct {
@@ -48,11 +57,14 @@ static uint32_t axes_count(const Kernel *k, AxisPart part) {
 /* Tiles read the lhs in place if it is one stride in m and one in k. */
 static bool lhs_plain(const Kernel *k) {
   const Arg *a = &k->arg[k->lhs];
-  return !a->nguard && a->dtype == DTYPE_F32 && axes_count(k, PART_M) == 1 && axes_count(k, PART_K) == 1;
+  return !a->nguard && a->dtype == DTYPE_F32 && axes_count(k, PART_M) == 1 &&
+         axes_count(k, PART_K) == 1;
 }
 
 /* But not if k strides over pages: then the lines of a tile would meet in few sets of a cache. */
-static bool lhs_paged(const Kernel *k) { return k->arg[k->lhs].stride[axis_last(k, PART_K)] >= PAGE; }
+static bool lhs_paged(const Kernel *k) {
+  return k->arg[k->lhs].stride[axis_last(k, PART_K)] >= PAGE;
+}
 
 /* Blocks of one axis may end anywhere, those of several only where a run of the inner one does. */
 static int64_t block_of(const Kernel *k, AxisPart part, int64_t whole, int64_t most) {
@@ -103,8 +115,10 @@ static Shape shape_of(const Kernel *k) {
 void contract_tile(Kernel *k) {
   Shape s = shape_of(k);
   Launch *l = &k->launch;
-  l->chunk[0] = (uint32_t)s.chunk_m, l->chunk[1] = (uint32_t)s.chunk_n, l->chunk[2] = (uint32_t)s.rows;
-  int64_t chunks = s.groups * ((s.n + s.chunk_n - 1) / s.chunk_n) * ((s.m + s.chunk_m - 1) / s.chunk_m);
+  l->chunk[0] = (uint32_t)s.chunk_m, l->chunk[1] = (uint32_t)s.chunk_n,
+  l->chunk[2] = (uint32_t)s.rows;
+  int64_t chunks =
+      s.groups * ((s.n + s.chunk_n - 1) / s.chunk_n) * ((s.m + s.chunk_m - 1) / s.chunk_m);
   l->chunks = (uint32_t)chunks;
   l->scratch = (s.scratch * 4 + 63) / 64 * 64;
 }
@@ -166,7 +180,8 @@ static void panel_each(Contract *c, PanelPhase *phase) {
   Build *b = &c->e->b;
   Panel p;
   uint32_t rest = (uint32_t)(c->s.n % c->tile);
-  Value whole = rest ? LLVMBuildAnd(b->at, c->columns, int_of(b, -(int64_t)c->tile), "") : c->columns;
+  Value whole =
+      rest ? LLVMBuildAnd(b->at, c->columns, int_of(b, -(int64_t)c->tile), "") : c->columns;
   if (c->s.n >= c->tile) {
     Loop l = loop_begin(b, int_of(b, 0), whole, c->tile);
     panel_place(c, &p, l.index, c->tile);
@@ -231,7 +246,8 @@ static void phase_panel(Contract *c, Panel *p) {
   stage_before(&s);
   if (stage_walks(&s)) {
     Loop l = loop_begin(b, int_of(b, 0), int_of(b, c->s.k), 1);
-    for (uint32_t v = 0; v < p->n; v++) index_split(e, kernel_axes(e->k, PART_K), l.index, p->cell[v].at.index);
+    for (uint32_t v = 0; v < p->n; v++)
+      index_split(e, kernel_axes(e->k, PART_K), l.index, p->cell[v].at.index);
     c->row = at_element(b, b->f32, base, value_mul(b, l.index, c->tile));
     stage_step(&s, 0);
     loop_end(b, &l);
@@ -252,7 +268,8 @@ static void phase_epilogue(Contract *c, Panel *p) {
   sums_move(c, p, STAGE_EPILOGUE, SUM_LOAD);
   for (uint32_t i = 0; i < e->k->ninstr; i++)
     for (uint32_t v = 0; v < p->n; v++)
-      if (s.inside[i] && e->k->instr[i].op == I_REDUCE) build_set(b, s.sum[i][0][v], p->cell[v].value[i]);
+      if (s.inside[i] && e->k->instr[i].op == I_REDUCE)
+        build_set(b, s.sum[i][0][v], p->cell[v].value[i]);
   Value base = acc_base(c, p), rows = c->rows;
   if (c->s.column) rows = SEED(206, LLVMBuildAnd(b->at, rows, int_of(b, -4), ""), rows);
   Loop l = loop_begin(b, int_of(b, 0), rows, 1);
@@ -285,7 +302,8 @@ static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
       Point at = p->cell->at;
       Value flat = value_add(b, value_add(b, c->block, row), int_of(b, i));
       index_split(e, kernel_axes(e->k, PART_M), flat, at.index);
-      Value word[3] = {LLVMConstInt(b->i32, 1, 0), LLVMConstInt(b->i32, 3, 0), LLVMConstInt(b->i32, 1, 0)};
+      Value word[3] = {LLVMConstInt(b->i32, 1, 0), LLVMConstInt(b->i32, 3, 0),
+                       LLVMConstInt(b->i32, 1, 0)};
       Value arg[4] = {arg_address(e, a, &at), word[0], word[1], word[2]};
       call_intrinsic(b, "llvm.prefetch", b->pointer, arg, 4);
     }
@@ -325,8 +343,10 @@ static Value tiles_emit(Contract *c, Panel *p, Value from, Value count, uint32_t
   first = SEED(202, rows == 1 ? LLVMConstInt(b->i1, 0, 0) : first, first);
   for (uint32_t i = 0; i < rows; i++)
     for (uint32_t v = 0; v < p->n; v++) {
-      Value old = load_as(b, b->vector, at_offset(b, b->f32, out, i * c->tile + v * width), width * 4);
-      build_set(b, sum[i * TILE_VECTORS + v], value_choose(b, first, LLVMConstNull(b->vector), old));
+      Value old =
+          load_as(b, b->vector, at_offset(b, b->f32, out, i * c->tile + v * width), width * 4);
+      build_set(b, sum[i * TILE_VECTORS + v],
+                value_choose(b, first, LLVMConstNull(b->vector), old));
     }
   tile_prefetch(c, p, l.index, rows);
   Value lhs = at_element(b, b->f32, c->lhs, value_mul(b, l.index, c->s.lhs.sm));
@@ -340,13 +360,12 @@ static Value tiles_emit(Contract *c, Panel *p, Value from, Value count, uint32_t
   return to;
 }
 
-/* How many tiles of `rows`, of 4 and of 1 rows cover n rows, with as few of 1 as can be. */
+/* How many tiles of `rows`, of 4 and of 1 rows cover n rows: 128 = 20 * 6 + 2 * 4. */
 static void rows_cover(int64_t n, int64_t rows, int64_t count[3]) {
-  count[0] = n / rows;
   int64_t rest = n % rows;
-  if (rest && rest < ROWS_SMALL && count[0] && rows < 2 * ROWS_SMALL && (rest + rows) / ROWS_SMALL * ROWS_SMALL > rest + rows - 2)
-    count[0]--, rest += rows;
-  count[1] = rest / ROWS_SMALL, count[2] = rest % ROWS_SMALL;
+  bool borrow = n > rows && rows % ROWS_SMALL == 2 && (rest == 2 || rest == 3);
+  if (borrow) rest += rows;
+  count[0] = (n - rest) / rows, count[1] = rest / ROWS_SMALL, count[2] = rest % ROWS_SMALL;
 }
 
 /* The block is whole, or the last of all: each has its own cover. */
@@ -396,7 +415,8 @@ static void rows_emit(Contract *c, Value m0, Value m1) {
   } else {
     Loop d = loop_begin(b, int_of(b, 0), int_of(b, c->s.k), c->s.depth);
     c->k0 = d.index;
-    c->depth = value_min(b, int_of(b, c->s.depth), LLVMBuildSub(b->at, int_of(b, c->s.k), d.index, ""));
+    c->depth =
+        value_min(b, int_of(b, c->s.depth), LLVMBuildSub(b->at, int_of(b, c->s.k), d.index, ""));
     depth_emit(c);
     loop_end(b, &d);
   }
@@ -408,7 +428,8 @@ static void rows_emit(Contract *c, Value m0, Value m1) {
 static void chunk_emit(Contract *c, Value number) {
   Build *b = &c->e->b;
   const Shape *s = &c->s;
-  int64_t pieces_m = (s->m + s->chunk_m - 1) / s->chunk_m, pieces_n = (s->n + s->chunk_n - 1) / s->chunk_n;
+  int64_t pieces_m = (s->m + s->chunk_m - 1) / s->chunk_m,
+          pieces_n = (s->n + s->chunk_n - 1) / s->chunk_n;
   Value column = LLVMBuildUDiv(b->at, number, int_of(b, pieces_m), "");
   Value group = LLVMBuildUDiv(b->at, column, int_of(b, pieces_n), "");
   Value m0 = value_mul(b, LLVMBuildURem(b->at, number, int_of(b, pieces_m), ""), s->chunk_m);

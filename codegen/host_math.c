@@ -41,8 +41,9 @@ static Value polynomial(Build *b, Value x, const double *c, uint32_t n) {
   for (uint32_t i = 1; i < n; i++) y = value_fma(b, y, x, real_like(b, c[i], x));
   return y;
 }
-#define POLYNOMIAL(b, x, ...) \
-  polynomial(b, x, (const double[]){__VA_ARGS__}, sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
+#define POLYNOMIAL(b, x, ...)                                                                      \
+  polynomial(b, x, (const double[]){__VA_ARGS__},                                                  \
+             sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
 
 /* ---- arithmetic and comparisons ------------------------------------------------------------ */
 
@@ -93,19 +94,22 @@ static Value math_floor(Build *b, Value x, Value y, Value z) {
 /* x = n log 2 + r: n as int32, expm1(r). |x| < 2^21. */
 static Value exp_parts(Build *b, Value x, Value *n) {
   Value magic = real_like(b, 12582912.0, x); /* 1.5 * 2^23: rounds to nearest in its last bit */
-  Value t = value_fma(b, x, real_like(b, 1.44269504088896341, x), magic), whole = f_sub(b, t, magic);
+  Value t = value_fma(b, x, real_like(b, 1.44269504088896341, x), magic);
+  Value whole = f_sub(b, t, magic);
   Value r = value_fma(b, whole, real_like(b, -0.693145752, x), x);
   r = value_fma(b, whole, real_like(b, -1.42860677e-6, x), r);
   Type words = type_like(b, b->i32, x);
   *n = LLVMBuildSub(b->at, LLVMBuildBitCast(b->at, t, words, ""), word_like(b, 0x4B400000u, x), "");
-  Value q = POLYNOMIAL(b, r, 0.000198527617612853646, 0.00139304355252534151, 0.00833336077630519867,
-                       0.0416664853692054749, SEED(204, 0.16670, 0.16666667163372039795), 0.5);
+  Value q =
+      POLYNOMIAL(b, r, 0.000198527617612853646, 0.00139304355252534151, 0.00833336077630519867,
+                 0.0416664853692054749, SEED(204, 0.16670, 0.16666667163372039795), 0.5);
   return value_fma(b, q, f_mul(b, r, r), r);
 }
 
 /* 2^n for -127 <= n <= 128 (0 and infinity at the ends). */
 static Value power_of_two(Build *b, Value n, Type t) {
-  Value e = LLVMBuildShl(b->at, LLVMBuildAdd(b->at, n, word_like(b, 127, n), ""), word_like(b, 23, n), "");
+  Value e = LLVMBuildShl(b->at, LLVMBuildAdd(b->at, n, word_like(b, 127, n), ""),
+                         word_like(b, 23, n), "");
   return LLVMBuildBitCast(b->at, e, t, "");
 }
 
@@ -184,7 +188,8 @@ static Value math_log(Build *b, Value x, Value y, Value z) {
   (void)y, (void)z;
   Value e, f = f_sub(b, log_parts(b, x, &e), real_like(b, 1, x)), f2 = f_mul(b, f, f);
   Value p = POLYNOMIAL(b, f, 7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1,
-                       1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1);
+                       1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1,
+                       3.3333331174e-1);
   Value r = f_mul(b, f_mul(b, p, f), f2);
   r = value_fma(b, e, real_like(b, -2.12194440e-4, x), r);
   r = value_fma(b, f2, real_like(b, -0.5, x), r);
@@ -194,14 +199,19 @@ static Value math_log(Build *b, Value x, Value y, Value z) {
 
 /* ---- in double: pow, sin, cos -------------------------------------------------------------- */
 
-static Value widen(Build *b, Value x) { return LLVMBuildFPExt(b->at, x, type_like(b, b->f64, x), ""); }
-static Value narrow(Build *b, Value x) { return LLVMBuildFPTrunc(b->at, x, type_like(b, b->f32, x), ""); }
+static Value widen(Build *b, Value x) {
+  return LLVMBuildFPExt(b->at, x, type_like(b, b->f64, x), "");
+}
+static Value narrow(Build *b, Value x) {
+  return LLVMBuildFPTrunc(b->at, x, type_like(b, b->f32, x), "");
+}
 
 /* log of positive finite floats to 1e-13: 2 artanh((m - 1) / (m + 1)) + e log 2. */
 static Value log_double(Build *b, Value x) {
   Value e, m = widen(b, log_parts(b, x, &e)), one = real_like(b, 1, m);
   Value f = f_div(b, f_sub(b, m, one), f_add(b, m, one)), s = f_mul(b, f, f);
-  Value p = POLYNOMIAL(b, s, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3, 2.0);
+  Value p = POLYNOMIAL(b, s, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5,
+                       2.0 / 3, 2.0);
   return value_fma(b, widen(b, e), real_like(b, 0.693147180559945309417, m), f_mul(b, p, f));
 }
 
@@ -215,7 +225,8 @@ static Value exp_double(Build *b, Value x) {
   Type longs = type_like(b, b->i64, x);
   Value e = LLVMBuildFPToSI(b->at, n, type_like(b, b->i32, x), "");
   e = LLVMBuildAdd(b->at, LLVMBuildSExt(b->at, e, longs, ""), constant_long(b, 1023, x), "");
-  Value s = LLVMBuildBitCast(b->at, LLVMBuildShl(b->at, e, constant_long(b, 52, x), ""), LLVMTypeOf(x), "");
+  Value s = LLVMBuildBitCast(b->at, LLVMBuildShl(b->at, e, constant_long(b, 52, x), ""),
+                             LLVMTypeOf(x), "");
   return f_mul(b, p, s);
 }
 
@@ -243,26 +254,33 @@ static Value math_pow(Build *b, Value x, Value y, Value z) {
   Value half = f_mul(b, y, real_like(b, 0.5, x));
   Value odd = both(b, whole, compare(b, LLVMRealONE, math_floor(b, half, NULL, NULL), half));
   power = value_choose(b, odd, with_sign_of(b, power, x), power);
-  Value broken = both(b, compare(b, LLVMRealOLT, x, zero), both(b, finite, LLVMBuildNot(b->at, whole, "")));
+  Value broken =
+      both(b, compare(b, LLVMRealOLT, x, zero), both(b, finite, LLVMBuildNot(b->at, whole, "")));
   power = value_choose(b, broken, real_like(b, 0.0 / 0.0, x), power);
   return value_choose(b, power_of_one(b, x, y), one, power);
+}
+
+static Value bit_set(Build *b, Value word, uint32_t bit) {
+  Value masked = LLVMBuildAnd(b->at, word, word_like(b, bit, word), "");
+  return LLVMBuildICmp(b->at, LLVMIntNE, masked, word_like(b, 0, word), "");
 }
 
 /* The sine of x + quarter * pi/2, through r = x - n pi/2 in double (|x| up to 2^29). */
 static Value sine(Build *b, Value x, uint32_t quarter) {
   Value d = widen(b, x), magic = real_like(b, 0x1.8p52, d);
-  Value t = f_add(b, f_mul(b, d, real_like(b, 0.63661977236758134308, d)), magic), n = f_sub(b, t, magic);
+  Value t = f_add(b, f_mul(b, d, real_like(b, 0.63661977236758134308, d)), magic);
+  Value n = f_sub(b, t, magic);
   Value r = f_sub(b, d, f_mul(b, n, real_like(b, 0x1.921fb4p+0, d)));
   r = f_sub(b, r, f_mul(b, n, real_like(b, 0x1.4442d0p-24, d)));
   r = f_sub(b, r, f_mul(b, n, real_like(b, 0x1.8469898cc5170p-48, d)));
   Value s = f_mul(b, r, r), word = LLVMBuildBitCast(b->at, t, type_like(b, b->i64, d), "");
   word = LLVMBuildTrunc(b->at, word, type_like(b, b->i32, d), "");
   word = LLVMBuildAdd(b->at, word, word_like(b, quarter, d), "");
-  Value sin = POLYNOMIAL(b, s, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6, 1.0);
-  Value cos = POLYNOMIAL(b, s, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5, 1.0);
-  Value zero = word_like(b, 0, d);
-  Value odd = LLVMBuildICmp(b->at, LLVMIntNE, LLVMBuildAnd(b->at, word, word_like(b, 1, d), ""), zero, "");
-  Value below = LLVMBuildICmp(b->at, LLVMIntNE, LLVMBuildAnd(b->at, word, word_like(b, 2, d), ""), zero, "");
+  Value sin =
+      POLYNOMIAL(b, s, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6, 1.0);
+  Value cos = POLYNOMIAL(b, s, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24,
+                         -0.5, 1.0);
+  Value odd = bit_set(b, word, 1), below = bit_set(b, word, 2);
   Value y = value_choose(b, odd, cos, f_mul(b, sin, r));
   return narrow(b, value_choose(b, below, LLVMBuildFNeg(b->at, y, ""), y));
 }
@@ -283,12 +301,14 @@ static Value product(Build *b, uint32_t by, Value x, Value *low) {
 /* counter = {position low, position high, step, 0}; value = (word 0 >> 8) 2^-24. */
 Value math_random(Build *b, Value position, Value step, const Value key[2]) {
   Type words = type_like(b, b->i32, position);
-  Value c[4] = {LLVMBuildTrunc(b->at, position, words, ""),
-                LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, position, constant_long(b, 32, position), ""), words, ""),
+  Value high = LLVMBuildLShr(b->at, position, constant_long(b, 32, position), "");
+  Value c[4] = {LLVMBuildTrunc(b->at, position, words, ""), LLVMBuildTrunc(b->at, high, words, ""),
                 step, word_like(b, 0, position)};
   Value k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++) {
-    Value low0, low2, high0 = product(b, 0xD2511F53u, c[0], &low0), high2 = product(b, 0xCD9E8D57u, c[2], &low2);
+    Value low0, low2, high0, high2;
+    high0 = product(b, 0xD2511F53u, c[0], &low0);
+    high2 = product(b, 0xCD9E8D57u, c[2], &low2);
     c[0] = LLVMBuildXor(b->at, LLVMBuildXor(b->at, high2, c[1], ""), k0, "");
     c[2] = LLVMBuildXor(b->at, LLVMBuildXor(b->at, high0, c[3], ""), k1, "");
     c[1] = low2, c[3] = low0;

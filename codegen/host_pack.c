@@ -62,7 +62,8 @@ static void rhs_square(Emit *e, const Cell *cell, Value out, uint32_t tile) {
   for (uint32_t i = 0; i < b->isa->width; i++) {
     bool there = i < cell->at.lanes;
     int64_t at = there ? i : 0;
-    row[i] = there ? load_as(b, b->vector, at_offset(b, b->f32, first, at * stride), 4) : LLVMConstNull(b->vector);
+    row[i] = there ? load_as(b, b->vector, at_offset(b, b->f32, first, at * stride), 4)
+                   : LLVMConstNull(b->vector);
   }
   if (SEED(205, cell->at.lanes == b->isa->width, true)) rows_transpose(b, row);
   for (uint32_t i = 0; i < b->isa->width; i++)
@@ -140,7 +141,8 @@ void pack_lhs(Emit *e, Value out, const LhsLayout *layout, const LhsBlock *block
   Point p = {.axis = inner};
   Loop l = loop_begin(b, int_of(b, 0), rows ? block->depth : block->rows, 1);
   Value line = at_element(b, b->f32, out, value_mul(b, l.index, rows ? layout->sk : layout->sm));
-  index_split(e, kernel_axes(e->k, outside), value_add(b, rows ? block->k : block->m, l.index), p.index);
+  index_split(e, kernel_axes(e->k, outside), value_add(b, rows ? block->k : block->m, l.index),
+              p.index);
   Loop r = loop_begin(b, int_of(b, 0), length, layout->run);
   Value flat = value_add(b, rows ? block->m : block->k, r.index);
   if (outer) index_split(e, outer, LLVMBuildUDiv(b->at, flat, extent, ""), p.index);

@@ -34,7 +34,8 @@ static uint32_t vector_axis(const Kernel *k) {
 static uint32_t chunk_axis(const Kernel *k) {
   uint32_t best = NO_AXIS;
   for (uint32_t axis = 0; axis < k->naxis; axis++)
-    if (k->part[axis] == PART_P && (best == NO_AXIS || k->extent[axis] > k->extent[best])) best = axis;
+    if (k->part[axis] == PART_P && (best == NO_AXIS || k->extent[axis] > k->extent[best]))
+      best = axis;
   return best;
 }
 
@@ -122,7 +123,8 @@ static void stage_walk(Stage *s, bool across) {
 }
 
 /* Independent sums that keep the adders busy without making short walks long. */
-static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, uint32_t n, bool across) {
+static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, uint32_t n,
+                           bool across) {
   uint64_t steps = kernel_extent(k, walk) / (across ? 8 : 1);
   if (!stage_sums(k, stage) || steps < 16) return 1;
   return n >= MAX_WAY || k->ninstr > SMALL_PROGRAM ? 1 : MAX_WAY / n;

@@ -38,11 +38,13 @@ Value stage_neutral(Build *b, const Instr *n, Value like) {
 static Type sum_type(const Stage *s, uint32_t i) {
   Build *b = &s->e->b;
   uint32_t axis = s->cell->at.axis;
-  bool wide = axis != NO_AXIS && (stage_across(s) || (s->e->varies[s->e->k->instr[i].a] >> axis & 1));
+  bool wide =
+      axis != NO_AXIS && (stage_across(s) || (s->e->varies[s->e->k->instr[i].a] >> axis & 1));
   return wide ? b->vector : b->f32;
 }
 
-void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n, uint32_t ways) {
+void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n,
+                uint32_t ways) {
   s->quiet = false;
   s->e = e, s->stage = stage, s->walk = walk, s->cell = cell, s->n = n, s->ways = ways;
   stage_sort(s);
@@ -164,7 +166,8 @@ void stage_close(Stage *s) {
       Value v[MAX_WAY];
       for (uint32_t w = 0; w < s->ways; w++) v[w] = build_get(b, s->sum[i][w][c], t);
       for (uint32_t w = s->ways; w > 1; w /= 2)
-        for (uint32_t j = 0; j < w / 2; j++) v[j] = math_table[n->fn].rule(b, v[j], v[j + w / 2], NULL);
+        for (uint32_t j = 0; j < w / 2; j++)
+          v[j] = math_table[n->fn].rule(b, v[j], v[j + w / 2], NULL);
       s->cell[c].value[i] = stage_across(s) ? lanes_fold(b, n, v[0]) : v[0];
     }
   }

@@ -17,7 +17,8 @@ static Value global_constant(Build *b, const char *name, Value data, bool shared
 }
 
 /* The functions of all kernels for one instruction set. */
-static bool table_functions(Build *b, Kernel *const *kernel, uint32_t n, const char *isa, Value *out) {
+static bool table_functions(Build *b, Kernel *const *kernel, uint32_t n, const char *isa,
+                            Value *out) {
   Value *each = calloc(n ? n : 1, sizeof *each);
   if (!each) return false;
   Type param[4] = {b->pointer, b->i64, b->i64, b->pointer};
@@ -44,7 +45,8 @@ bool model_module(Build *b, Kernel *const *kernel, uint32_t nkernel, const Plan 
   Value each[8];
   uint32_t n = 0;
   for (; isa[n] && n + 1 < COUNT_OF(each); n++) {
-    Value functions, text = LLVMConstStringInContext(b->context, isa[n], (unsigned)strlen(isa[n]), 0);
+    Value functions,
+        text = LLVMConstStringInContext(b->context, isa[n], (unsigned)strlen(isa[n]), 0);
     if (!table_functions(b, kernel, nkernel, isa[n], &functions)) return false;
     text = global_constant(b, "lcw_isa", text, false, 1);
     each[n] = LLVMConstStructInContext(b->context, (Value[]){text, functions}, 2, 0);

@@ -23,7 +23,8 @@ typedef struct {
 static void point_of(const Kernel *k, uint16_t axes, uint64_t flat, int64_t *index) {
   memset(index, 0, MAX_AXIS * sizeof *index);
   for (uint32_t i = k->naxis; i-- > 0;)
-    if (axes >> i & 1) index[i] = (int64_t)(flat % (uint64_t)k->extent[i]), flat /= (uint64_t)k->extent[i];
+    if (axes >> i & 1)
+      index[i] = (int64_t)(flat % (uint64_t)k->extent[i]), flat /= (uint64_t)k->extent[i];
 }
 
 static uint64_t flat_of(const Kernel *k, uint16_t axes, const int64_t *index) {
@@ -101,7 +102,14 @@ static double budget(uint32_t fn) {
   switch ((Scalar)fn) {
   case S_add: case S_sub: case S_mul: return 1;
   case S_div: case S_sqrt: return 2;
-  case S_pow: case S_exp: case S_log: case S_sin: case S_cos: case S_tanh: case S_sigmoid: case S_erf: return 8;
+  case S_pow:
+  case S_exp:
+  case S_log:
+  case S_sin:
+  case S_cos:
+  case S_tanh:
+  case S_sigmoid:
+  case S_erf: return 8;
   default: return 0;
   }
 }
@@ -206,7 +214,8 @@ static void store_eval(Eval *e, uint32_t i) {
     if (!arg_at(e->k, n->b, index, &at)) continue;
     Bounded x = value_at(e, n->a, index);
     e->shadow[n->b].value[at] = x.v;
-    e->shadow[n->b].error[at] = x.e + U * fabs(x.v) * (e->k->arg[n->b].dtype == DTYPE_BF16 ? 65536 : 0);
+    e->shadow[n->b].error[at] =
+        x.e + U * fabs(x.v) * (e->k->arg[n->b].dtype == DTYPE_BF16 ? 65536 : 0);
   }
 }
 

@@ -11,8 +11,9 @@
 
 enum { N = 1 << 18, TABLE = 16 };
 
-static const float edge[TABLE] = {0.0f, -0.0f, 1.0f, -1.0f, 2.0f, -2.0f, 0.5f, -3.0f, INFINITY, -INFINITY,
-                                  NAN, 1e-45f, -1e-40f, 3.4028235e38f, -3.4028235e38f, 88.7f};
+static const float edge[TABLE] = {0.0f,    -0.0f,         1.0f,           -1.0f,     2.0f, -2.0f,
+                                  0.5f,    -3.0f,         INFINITY,       -INFINITY, NAN,  1e-45f,
+                                  -1e-40f, 3.4028235e38f, -3.4028235e38f, 88.7f};
 
 static double reference(uint32_t fn, double a, double b, double c) {
   switch ((Scalar)fn) {
@@ -44,7 +45,14 @@ static double reference(uint32_t fn, double a, double b, double c) {
 
 static double units_allowed(uint32_t fn) {
   switch ((Scalar)fn) {
-  case S_pow: case S_exp: case S_log: case S_sin: case S_cos: case S_tanh: case S_sigmoid: case S_erf: return 4;
+  case S_pow:
+  case S_exp:
+  case S_log:
+  case S_sin:
+  case S_cos:
+  case S_tanh:
+  case S_sigmoid:
+  case S_erf: return 4;
   default: return 0.5001;
   }
 }
@@ -52,7 +60,9 @@ static double units_allowed(uint32_t fn) {
 /* Distance in units of the last place of a float near `want`. */
 static double units(float got, double want) {
   if (isnan(got) && isnan(want)) return 0;
-  if (got == (float)want) return fabs(want) > 3e38 ? 0 : fabs(got - want) / ldexp(1, ilogb(fmax(fabs(want), 0x1p-126)) - 23);
+  if (got == (float)want)
+    return fabs(want) > 3e38 ? 0
+                             : fabs(got - want) / ldexp(1, ilogb(fmax(fabs(want), 0x1p-126)) - 23);
   if (fabs(want) < 0x1p-126 && fabsf(got) <= 0x1p-126f) return 0;
   return fabs((double)got - want) / ldexp(1, ilogb(fmax(fabs(want), 0x1p-126)) - 23);
 }
@@ -73,7 +83,8 @@ static Kernel *kernel_of(Arena *arena, uint32_t fn) {
   k->kind = KERNEL_MAP, k->naxis = 1, k->nstage = 1, k->space[0] = 1;
   k->part[0] = PART_P, k->extent[0] = N;
   snprintf(k->name, sizeof k->name, "math_%s", scalartab[fn].name);
-  for (uint32_t i = 0; i < 4; i++) k->arg[i] = (Arg){.use = i < 3 ? ARG_READ : ARG_WRITE, .stride = {1}};
+  for (uint32_t i = 0; i < 4; i++)
+    k->arg[i] = (Arg){.use = i < 3 ? ARG_READ : ARG_WRITE, .stride = {1}};
   k->narg = 4;
   for (uint16_t i = 0; i < 3; i++) k->instr[i] = (Instr){.op = I_LOAD, .a = i};
   k->instr[3] = (Instr){.op = I_SCALAR, .fn = (uint8_t)fn, .a = 0, .b = 1, .c = 2};
@@ -83,7 +94,8 @@ static Kernel *kernel_of(Arena *arena, uint32_t fn) {
   return k;
 }
 
-static bool function_check(uint32_t fn, const Kernel *k, HostKernel *code, float *const buffer[4], const char *isa) {
+static bool function_check(uint32_t fn, const Kernel *k, HostKernel *code, float *const buffer[4],
+                           const char *isa) {
   double worst = 0;
   uint32_t at = 0;
   code((void *const *)buffer, 0, k->launch.chunks, NULL);
@@ -95,8 +107,8 @@ static bool function_check(uint32_t fn, const Kernel *k, HostKernel *code, float
     if (u > worst) worst = u, at = i;
   }
   bool ok = worst <= units_allowed(fn);
-  printf("%s %s %-8s %.3f ulp at %.9g, %.9g: %.9g\n", ok ? "ok  " : "FAIL", isa, scalartab[fn].name, worst,
-         (double)buffer[0][at], (double)buffer[1][at], (double)buffer[3][at]);
+  printf("%s %s %-8s %.3f ulp at %.9g, %.9g: %.9g\n", ok ? "ok  " : "FAIL", isa, scalartab[fn].name,
+         worst, (double)buffer[0][at], (double)buffer[1][at], (double)buffer[3][at]);
   return ok;
 }
 
@@ -109,14 +121,17 @@ static uint32_t isa_check(Arena *arena, const char *isa, float *const buffer[4])
   const char *const list[2] = {isa, NULL};
   text_init(&why, arena);
   for (uint32_t fn = 0; fn < S_COUNT; fn++) k[fn] = kernel_of(arena, fn);
-  if (host_compile(arena, k, S_COUNT, NULL, list, 2, &model, &why)) jit = host_load(&model, NULL, &table, &why);
+  if (host_compile(arena, k, S_COUNT, NULL, list, 2, &model, &why))
+    jit = host_load(&model, NULL, &table, &why);
   if (!jit) {
     printf("FAIL %s: %s\n", isa, why.s);
     return S_COUNT;
   }
-  printf("%s: %d kernels; emit %.1f, optimise %.1f, code %.1f ms\n", isa, S_COUNT, model.emit_ms, model.optimise_ms, model.code_ms);
+  printf("%s: %d kernels; emit %.1f, optimise %.1f, code %.1f ms\n", isa, S_COUNT, model.emit_ms,
+         model.optimise_ms, model.code_ms);
   uint32_t failed = 0;
-  for (uint32_t fn = 0; fn < S_COUNT; fn++) failed += !function_check(fn, k[fn], table[0].kernel[fn], buffer, isa);
+  for (uint32_t fn = 0; fn < S_COUNT; fn++)
+    failed += !function_check(fn, k[fn], table[0].kernel[fn], buffer, isa);
   host_unload(jit);
   return failed;
 }

@@ -96,8 +96,8 @@ static void isa_check(Arena *arena, const Cases *all, const char *isa, Score *sc
     score->failed++;
     return;
   }
-  printf("%s: %u kernels; emit %.0f ms, optimise %.0f ms, code %.0f ms\n", isa, all->nkernel, model.emit_ms,
-         model.optimise_ms, model.code_ms);
+  printf("%s: %u kernels; emit %.0f ms, optimise %.0f ms, code %.0f ms\n", isa, all->nkernel,
+         model.emit_ms, model.optimise_ms, model.code_ms);
   for (uint32_t i = 0; i < all->n; i++) {
     if (!can_run(isa)) score->skipped++;
     else if (case_runs(&all->item[i], table[0].kernel[i], i)) score->passed++;

@@ -7,7 +7,13 @@
 #include "graph.h" /* Scalar */
 #include "kernel_run.h"
 
-typedef struct { Kernel *k; uint32_t state; uint8_t stage; uint16_t pool[MAX_INSTR]; uint32_t npool; } Gen;
+typedef struct {
+  Kernel *k;
+  uint32_t state;
+  uint8_t stage;
+  uint16_t pool[MAX_INSTR];
+  uint32_t npool;
+} Gen;
 
 static uint32_t below(Gen *g, uint32_t n) {
   g->state = g->state * 1664525u + 1013904223u;
@@ -43,13 +49,15 @@ static void guard_add(Gen *g, Arg *a, uint16_t axes) {
   Guard *q = &a->guard[a->nguard++];
   int32_t size = 1;
   for (uint32_t i = 0; i < g->k->naxis; i++)
-    if ((axes >> i & 1) && below(g, 2)) q->coef[i] = (int32_t)(1 + below(g, 2)), size += q->coef[i] * g->k->extent[i];
+    if ((axes >> i & 1) && below(g, 2))
+      q->coef[i] = (int32_t)(1 + below(g, 2)), size += q->coef[i] * g->k->extent[i];
   q->base = -(int32_t)below(g, 3);
   q->extent = 1 + (int32_t)below(g, (uint32_t)size);
 }
 
 static uint8_t arg_add(Gen *g, int use, uint16_t axes) {
-  static const uint8_t types[] = {DTYPE_F32, DTYPE_F32, DTYPE_F32, DTYPE_F32, DTYPE_U8, DTYPE_I32, DTYPE_BF16};
+  static const uint8_t types[] = {DTYPE_F32, DTYPE_F32, DTYPE_F32, DTYPE_F32,
+                                  DTYPE_U8,  DTYPE_I32, DTYPE_BF16};
   Arg *a = &g->k->arg[g->k->narg];
   a->use = (uint8_t)use;
   a->dtype = use == ARG_READ ? types[below(g, COUNT_OF(types))] : DTYPE_F32;
@@ -82,7 +90,9 @@ static uint16_t pick(Gen *g) { return g->pool[below(g, g->npool)]; }
 static void keep(Gen *g, uint16_t i) { g->pool[g->npool++] = i; }
 
 /* A value of size about 1 from any value. */
-static uint16_t tame(Gen *g, uint16_t a) { return apply(g, S_tanh, apply(g, S_mul, a, constant(g, 0.25f), 0), 0, 0); }
+static uint16_t tame(Gen *g, uint16_t a) {
+  return apply(g, S_tanh, apply(g, S_mul, a, constant(g, 0.25f), 0), 0, 0);
+}
 
 /* One more value from those at hand, never out of the domain of its function. */
 static uint16_t grow(Gen *g) {
@@ -91,11 +101,13 @@ static uint16_t grow(Gen *g) {
   case 0: return apply(g, S_add, a, b, 0);
   case 1: return apply(g, S_sub, a, b, 0);
   case 2: return apply(g, S_mul, tame(g, a), b, 0);
-  case 3: return apply(g, S_div, a, apply(g, S_add, constant(g, 1), apply(g, S_abs, b, 0, 0), 0), 0);
+  case 3:
+    return apply(g, S_div, a, apply(g, S_add, constant(g, 1), apply(g, S_abs, b, 0, 0), 0), 0);
   case 4: return apply(g, S_min, a, b, 0);
   case 5: return apply(g, S_max, a, b, 0);
   case 6: return apply(g, S_exp, tame(g, a), 0, 0);
-  case 7: return apply(g, S_log, apply(g, S_add, apply(g, S_abs, a, 0, 0), constant(g, 0.5f), 0), 0, 0);
+  case 7:
+    return apply(g, S_log, apply(g, S_add, apply(g, S_abs, a, 0, 0), constant(g, 0.5f), 0), 0, 0);
   case 8: return apply(g, S_sqrt, apply(g, S_abs, a, 0, 0), 0, 0);
   case 9: return apply(g, S_sin, a, 0, 0);
   case 10: return apply(g, S_cos, a, 0, 0);
@@ -103,7 +115,9 @@ static uint16_t grow(Gen *g) {
   case 12: return apply(g, S_erf, a, 0, 0);
   case 13: return apply(g, S_floor, a, 0, 0);
   case 14: return apply(g, S_select, apply(g, below(g, 2) ? S_lt : S_le, a, b, 0), b, c);
-  case 15: return apply(g, S_pow, apply(g, S_add, apply(g, S_abs, a, 0, 0), constant(g, 0.5f), 0), tame(g, b), 0);
+  case 15:
+    return apply(g, S_pow, apply(g, S_add, apply(g, S_abs, a, 0, 0), constant(g, 0.5f), 0),
+                 tame(g, b), 0);
   default: return apply(g, S_neg, a, 0, 0);
   }
 }
@@ -133,7 +147,8 @@ static uint16_t reduce(Gen *g, uint16_t value, uint16_t axes) {
 }
 
 static void random_add(Gen *g, uint16_t axes) {
-  uint8_t keys = arg_add(g, ARG_READ, 0), stream = arg_add(g, ARG_READ, 0), place = arg_add(g, ARG_READ, axes);
+  uint8_t keys = arg_add(g, ARG_READ, 0), stream = arg_add(g, ARG_READ, 0),
+          place = arg_add(g, ARG_READ, axes);
   for (uint32_t i = 0; i < 3; i++) {
     Arg *a = &g->k->arg[keys + i];
     a->dtype = i < 2 ? DTYPE_U32 : DTYPE_F32, a->nguard = 0, a->offset = 0;
@@ -156,10 +171,12 @@ static void map_make(Gen *g) {
 }
 
 static void row_make(Gen *g) {
-  for (uint32_t i = 0, n = 2 + below(g, 3); i < n; i++) axis_add(g, i == 0 || (i > 1 && below(g, 2)) ? PART_R : PART_P, 20);
+  for (uint32_t i = 0, n = 2 + below(g, 3); i < n; i++)
+    axis_add(g, i == 0 || (i > 1 && below(g, 2)) ? PART_R : PART_P, 20);
   if (below(g, 2)) { /* the reduced axis last */
     int32_t e = g->k->extent[0];
-    for (uint32_t i = 0; i + 1 < g->k->naxis; i++) g->k->part[i] = g->k->part[i + 1], g->k->extent[i] = g->k->extent[i + 1];
+    for (uint32_t i = 0; i + 1 < g->k->naxis; i++)
+      g->k->part[i] = g->k->part[i + 1], g->k->extent[i] = g->k->extent[i + 1];
     g->k->part[g->k->naxis - 1] = PART_R, g->k->extent[g->k->naxis - 1] = e;
   }
   uint16_t rows = kernel_axes(g->k, PART_P), walk = kernel_axes(g->k, PART_R), all = rows | walk;
@@ -251,7 +268,8 @@ static uint32_t batch_run(uint32_t first, uint32_t n, const char *isa) {
     }
   }
   HostJit *jit = NULL;
-  if (host_compile(&arena, k, n, NULL, list, 2, &model, &why)) jit = host_load(&model, NULL, &table, &why);
+  if (host_compile(&arena, k, n, NULL, list, 2, &model, &why))
+    jit = host_load(&model, NULL, &table, &why);
   if (!jit) {
     printf("FAIL %s\n", why.s);
     exit(EXIT_FAILURE);

@@ -82,14 +82,15 @@ bool kernel_agrees(Arena *arena, const Kernel *k, HostKernel *code, Buffers *b, 
   kernel_eval(arena, k, b->arg, shadow);
   launch(k, code, b);
   for (uint32_t a = 0; a < k->narg; a++) {
-    if (!canaries_live(b, a)) return text_add(why, "%s: wrote beyond argument %u", k->name, a), false;
+    if (!canaries_live(b, a))
+      return text_add(why, "%s: wrote beyond argument %u", k->name, a), false;
     for (uint64_t i = 0; i < shadow[a].n; i++) {
       double got = element(b->arg[a], k->arg[a].dtype, i), want = shadow[a].value[i];
       double off = fabs(got - want), may = shadow[a].error[i];
       if (isnan(got) && isnan(want)) continue;
       if (got == want || off <= may) continue;
-      text_add(why, "%s: argument %u, element %llu of %llu: %.9g, should be %.9g within %.3g", k->name, a,
-               (unsigned long long)i, (unsigned long long)shadow[a].n, got, want, may);
+      text_add(why, "%s: argument %u, element %llu of %llu: %.9g, should be %.9g within %.3g",
+               k->name, a, (unsigned long long)i, (unsigned long long)shadow[a].n, got, want, may);
       return false;
     }
   }

@@ -56,7 +56,9 @@ LANES("sse2", xmm, EACH(ADD_X))
 static double peak(const char *isa) {
   double best = 0;
   for (int i = 0; i < 200; i++) {
-    double p = !strcmp(isa, "avx512") ? 32 * peak_zmm() : !strcmp(isa, "avx2") ? 16 * peak_ymm() : 8 * peak_xmm();
+    double p = !strcmp(isa, "avx512") ? 32 * peak_zmm()
+               : !strcmp(isa, "avx2") ? 16 * peak_ymm()
+                                      : 8 * peak_xmm();
     if (p > best) best = p;
   }
   return best;
@@ -85,7 +87,8 @@ static void timing_run(Arena *arena, const Timing *t, const char *isa, double to
   target_host.tile(k);
   text_init(&why, arena);
   HostJit *jit = NULL;
-  if (host_compile(arena, &k, 1, NULL, list, 1, &model, &why)) jit = host_load(&model, NULL, &table, &why);
+  if (host_compile(arena, &k, 1, NULL, list, 1, &model, &why))
+    jit = host_load(&model, NULL, &table, &why);
   if (!jit || posix_memalign(&scratch, 4096, k->launch.scratch + 64)) {
     printf("%s: %s\n", t->text, why.s ? why.s : "no memory");
     return;
@@ -94,8 +97,10 @@ static void timing_run(Arena *arena, const Timing *t, const char *isa, double to
   double s = best_time(k, table[0].kernel[0], &b, scratch), rate = (double)k->flops / s * 1e-9;
   double sums = 2e-9 * (double)kernel_extent(k, (uint16_t)((1u << k->naxis) - 1)) / s;
   if (k->kind != KERNEL_CONTRACT) sums = 0;
-  printf("%-38s %9.2f us %7.1f GFLOP/s, contraction alone %7.1f = %5.1f %% of peak; compile %.1f + %.1f + %.1f ms\n",
-         t->text, s * 1e6, rate, sums, 100 * sums / top, model.emit_ms, model.optimise_ms, model.code_ms);
+  printf("%-38s %9.2f us %7.1f GFLOP/s, contraction alone %7.1f = %5.1f %% of peak; compile %.1f + "
+         "%.1f + %.1f ms\n",
+         t->text, s * 1e6, rate, sums, 100 * sums / top, model.emit_ms, model.optimise_ms,
+         model.code_ms);
   free(scratch);
   host_unload(jit);
 }
