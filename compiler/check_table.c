@@ -28,7 +28,8 @@ static const char *amount(Arena *a, double bytes) {
 static const char *shape_words(Arena *a, const Sizes *s) {
   Text t;
   text_init(&t, a);
-  for (uint32_t i = 0; i < s->rank; i++) text_add(&t, "%s%lld", i ? " x " : "", (long long)s->dim[i]);
+  for (uint32_t i = 0; i < s->rank; i++)
+    text_add(&t, "%s%lld", i ? " x " : "", (long long)s->dim[i]);
   return t.s ? t.s : "";
 }
 
@@ -54,15 +55,16 @@ void check_table(const Model *m, Text *out) {
   int width = width_of(m, 12);
   uint64_t flops = 0, bytes = 0;
   text_add(out, "net %s(%s)\n", m->set.net, m->set.arguments);
-  text_add(out, "%-*s  %-14s  %-10s  %12s  %12s  %10s  %10s\n", width, "layer", "output", "weight set",
-           "free", "full", "MFLOP", "kept");
+  text_add(out, "%-*s  %-14s  %-10s  %12s  %12s  %10s  %10s\n", width, "layer", "output",
+           "weight set", "free", "full", "MFLOP", "kept");
   for (uint32_t i = 0; i < m->nlayer; i++) {
     table_row(m, &m->layer[i], width, out);
     flops += m->layer[i].flops;
     bytes += m->layer[i].bytes;
   }
   text_add(out, "%-*s  %-14s  %-10s  %12s  %12s  %10.3f  %10s\n", width, "total", "", "",
-           grouped(a, m->free), grouped(a, m->full), (double)flops * 1e-6, amount(a, (double)bytes));
+           grouped(a, m->free), grouped(a, m->full), (double)flops * 1e-6,
+           amount(a, (double)bytes));
 }
 
 static void json_layer(const Model *m, const ModelLayer *l, Text *out) {

@@ -47,7 +47,8 @@ static void keep_for(const Graph *g, Val v, bool *kept) {
 static void mark_samples(const Graph *g, Val sample, bool *varies) {
   for (Val v = 1; v < g->nnode; v++) {
     varies[v] = v == sample;
-    for (int i = 0; i < MAX_IN && !varies[v]; i++) varies[v] = g->node[v].in[i] && varies[g->node[v].in[i]];
+    for (int i = 0; i < MAX_IN && !varies[v]; i++)
+      varies[v] = g->node[v].in[i] && varies[g->node[v].in[i]];
   }
 }
 

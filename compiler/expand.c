@@ -111,7 +111,8 @@ static Value eval_index(Expander *x, Context *c, const Ast *e) {
   const Ast *indices = e->child[1];
   if (v.kind == VALUE_POISON) return v;
   if (v.kind != VALUE_LIST || indices->nchild != 1 || indices->child[0]->kind == AST_ALL) {
-    diag_at(&x->front->diags, E0401, e->child[0]->span, "what is indexed", value_kind(&v), "a list");
+    diag_at(&x->front->diags, E0401, e->child[0]->span, "what is indexed", value_kind(&v),
+            "a list");
     return value_poison();
   }
   Value i = eval_as(x, c, indices->child[0], TYPE_INT);

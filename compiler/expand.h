@@ -107,17 +107,17 @@ typedef struct Expander {
   uint32_t tensors;              /* parameters and states made in this phase */
 } Expander;
 
-/* ---- expand.c: expressions ---------------------------------------------------------------- */
+/* ---- expand.c: expressions -------------------------------------------------------------- */
 Value eval(Expander *x, Context *c, const Ast *e);
 Value eval_as(Expander *x, Context *c, const Ast *e, TypeKind type); /* converted, or an error */
 bool eval_condition(Expander *x, Context *c, const Ast *e, bool *out);
 Value value_as(Expander *x, Value v, TypeKind type, Span at, const char *what);
-/* ---- expand_body.c: statements ------------------------------------------------------------ */
+/* ---- expand_body.c: statements ---------------------------------------------------------- */
 typedef enum { FLOW_ON, FLOW_RETURN, FLOW_STOP } Flow; /* STOP: an error was reported */
 /* The count of a loop, within the limits. */
 bool loop_count(Expander *x, Context *c, const Ast *e, int64_t *count);
 Flow run(Expander *x, Context *c, const Ast *statement, Value *result);
-/* ---- expand_bind.c: scopes and arguments -------------------------------------------------- */
+/* ---- expand_bind.c: scopes and arguments ------------------------------------------------ */
 Scope *scope_new(Expander *x, const Ast *file);
 Value *scope_find(Scope *s, Name name);
 void scope_set(Expander *x, Scope *s, Name name, Value v);
@@ -134,12 +134,13 @@ bool bind_call(Expander *x, Context *c, Context *callee, const Ast *decl, const 
 void trace_calls(Expander *x, Scope *s);
 void trace_layer(Expander *x, Span at); /* "in this layer" */
 Span user_span(const Expander *x, Span at); /* the user's stage, for a place in the prelude */
-/* ---- expand_call.c: calls and stages ------------------------------------------------------ */
+/* ---- expand_call.c: calls and stages ---------------------------------------------------- */
 /* Sends values through a stage: a name, a call, a repetition, a chain. */
 Value apply(Expander *x, Context *c, const Ast *stage, const Value *in, uint32_t n);
-Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n, Span at);
+Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n,
+                  Span at);
 Value call(Expander *x, Context *c, const Ast *e); /* a CALL or NAME in an expression */
-/* ---- expand_frame.c: paths, attributes, rows of the table ---------------------------------- */
+/* ---- expand_frame.c: paths, attributes, rows of the table ------------------------------- */
 Frame *frame_new(Expander *x, const Frame *up, const char *name);
 Name frame_name(Expander *x, const Frame *f, const char *last);
 bool attributes_add(Expander *x, Context *c, const Ast *const *attr, uint32_t n, Attributes *out,
@@ -152,27 +153,27 @@ Value place_leave(Expander *x, const Place *p, Value v, Span at);
 uint32_t layer_open(Expander *x, const Frame *f, const char *stage, Span at);
 void layer_close(Expander *x, uint32_t layer, uint32_t outer, Value result);
 ModelLayer *layer_now(Expander *x); /* NULL: this phase does not count */
-/* ---- expand_binary.c: operators ------------------------------------------------------------ */
+/* ---- expand_binary.c: operators --------------------------------------------------------- */
 Value eval_binary(Expander *x, Context *c, const Ast *e, Value a, Value b);
 Value eval_unary(Expander *x, const Ast *e, Value a);
-/* ---- intrinsics.c --------------------------------------------------------------------------- */
+/* ---- intrinsics.c ----------------------------------------------------------------------- */
 void intrinsics_open(Expander *x);
 int intrinsic_find(const Expander *x, Name name); /* -1: none */
 Value intrinsic_call(Expander *x, Context *c, int which, Value *arg, uint32_t n, Span at);
 void intrinsic_arguments(int which, uint32_t *fewest, uint32_t *most);
 Val tensor_of(Expander *x, const Value *v); /* a number becomes a constant */
-/* ---- expand_param.c -------------------------------------------------------------------------- */
+/* ---- expand_param.c --------------------------------------------------------------------- */
 Value param_weights(Expander *x, Context *c, Shape s, int64_t groups, Span at);
 Value param_calibrate(Expander *x, Val z, Span at);
 Value param_plain(Expander *x, Context *c, const char *name, Shape s, double start, Span at);
 Value param_state(Expander *x, Context *c, const char *name, Shape s, double start, Span at);
 Value param_update(Expander *x, Val state, Val value, Span at);
 uint64_t param_stream(Expander *x, Context *c);
-/* ---- set_form.c ------------------------------------------------------------------------------- */
+/* ---- set_form.c ------------------------------------------------------------------------- */
 const WeightSet *set_eval(Expander *x, Context *c, const Ast *e); /* NULL after an error */
 /* The form on rows of these sizes: [in], or [C, Kh, Kw] of a convolution. NULL after an error. */
 SetForm *set_form(Expander *x, const WeightSet *set, const Sizes *row, Span set_at, Span at);
-/* ---- recipe.c --------------------------------------------------------------------------------- */
+/* ---- recipe.c --------------------------------------------------------------------------- */
 /* The recipe of the run: what is written, over what the prelude's `defaults` say. */
 typedef struct {
   const Ast *decl, *defaults;
@@ -183,23 +184,24 @@ bool recipe_open(Expander *x, Recipe *r);
 const Ast *recipe_setting(Expander *x, const Recipe *r, const char *key, Scope **scope);
 bool recipe_settings(Expander *x, const Recipe *r); /* fills model->set and the schedule */
 Value recipe_block(Expander *x, const Recipe *r, const char *key); /* loss, optimizer */
-/* ---- schedule.c -------------------------------------------------------------------------------- */
+/* ---- schedule.c ------------------------------------------------------------------------- */
 bool schedule_compile(Expander *x, Context *c, const Ast *e); /* into model->rate */
-/* ---- expand_data.c ----------------------------------------------------------------------------- */
+/* ---- expand_data.c ---------------------------------------------------------------------- */
 bool data_read(Expander *x, const char *name, bool wanted, ModelData *out);
-/* ---- expand_train.c ---------------------------------------------------------------------------- */
+/* ---- expand_train.c --------------------------------------------------------------------- */
 bool expand_train(Expander *x, const Recipe *r, Val z);
 bool expand_eval(Expander *x, const Recipe *r, Val z);
-/* ---- expand_model.c ---------------------------------------------------------------------------- */
+/* ---- expand_model.c --------------------------------------------------------------------- */
 void expander_open(Expander *x, Front *f, const ModelRequest *r, Model *m);
 const Ast *prelude_find(Expander *x, const char *name);
 Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n);
-/* ---- expand_net.c -------------------------------------------------------------------------------- */
+/* ---- expand_net.c ----------------------------------------------------------------------- */
+void declare_inputs(Expander *x);
 bool bind_net(Expander *x, Context *c, const Ast *net); /* its inputs and arguments */
 bool is_input_size(const Ast *net, Name name); /* C of tensor x[C, H, W] */
 const char *arguments_text(Expander *x, const Ast *net, Scope *s);
 Name run_data(Expander *x); /* the data set of the request's RUN; 0: none */
-/* ---- count.c ------------------------------------------------------------------------------------- */
+/* ---- count.c ---------------------------------------------------------------------------- */
 void layers_count(Expander *x); /* flops and bytes kept, of every row */
 
 #endif

@@ -56,12 +56,13 @@ static Value binary_real(const Ast *e, double a, double b) {
   }
 }
 
-/* ---- tensors ------------------------------------------------------------------------------- */
+/* ---- tensors ---------------------------------------------------------------------------- */
 
 /* "height and width differ: 32 x 32 and 16 x 16", or what else tells the shapes apart. */
 static void explain_difference(Diags *d, const Sizes *a, const Sizes *b) {
   if (a->rank != b->rank) {
-    diag_equals(d, "one has %u dimension%s, the other %u", a->rank, a->rank == 1 ? "" : "s", b->rank);
+    diag_equals(d, "one has %u dimension%s, the other %u", a->rank, a->rank == 1 ? "" : "s",
+                b->rank);
   } else if (a->rank == 3 && a->dim[0] == b->dim[0]) {
     diag_equals(d, "height and width differ: %lld x %lld and %lld x %lld", (long long)a->dim[1],
                 (long long)a->dim[2], (long long)b->dim[1], (long long)b->dim[2]);
@@ -89,7 +90,8 @@ static int32_t stride_of(const Node *n) {
 
 /* Where a side of an operator came from, and if it can be told, what set its size. Gives the
  * stride that made it smaller, else 1. */
-static int32_t note_side(Expander *x, const char *side, const Value *v, const Sizes *s, bool smaller) {
+static int32_t note_side(Expander *x, const char *side, const Value *v, const Sizes *s,
+                         bool smaller) {
   Diags *d = &x->front->diags;
   const Graph *g = x->graph;
   Val at = smaller ? made_smaller(g, v->as.tensor) : 0;
@@ -99,7 +101,8 @@ static int32_t note_side(Expander *x, const char *side, const Value *v, const Si
     return 1;
   }
   int32_t stride = stride_of(graph_node(g, at));
-  diag_note(d, graph_node(g, at)->span, "the %s side was %s here", side, stride == 2 ? "halved" : "made smaller");
+  diag_note(d, graph_node(g, at)->span, "the %s side was %s here", side,
+            stride == 2 ? "halved" : "made smaller");
   diag_here(d, "stride is %d", stride);
   return stride;
 }
@@ -119,7 +122,9 @@ static void shapes_differ(Expander *x, Context *c, const Ast *e, const Value *a,
   int32_t p = note_side(x, "right", b, &right, images && right.dim[1] < left.dim[1]);
   int32_t q = note_side(x, "left", a, &left, images && left.dim[1] < right.dim[1]);
   trace_calls(x, c->scope);
-  if (p != q) diag_help(d, "give the %s side the same stride: `stride = %d`", p > q ? "left" : "right", p > q ? p : q);
+  if (p != q)
+    diag_help(d, "give the %s side the same stride: `stride = %d`", p > q ? "left" : "right",
+              p > q ? p : q);
 }
 
 /* Whether the language lets the shapes meet: equal, a scalar, or [C, 1, 1] with [C, H, W]. */
@@ -149,7 +154,7 @@ static Value binary_tensor(Expander *x, Context *c, const Ast *e, const Value *a
   return value_poison();
 }
 
-/* ---- all kinds ------------------------------------------------------------------------------ */
+/* ---- all kinds -------------------------------------------------------------------------- */
 
 /* `==` of words and declarations: the same name. */
 static bool same_word(Expander *x, const Value *a, const Value *b) {

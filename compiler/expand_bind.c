@@ -7,7 +7,7 @@
 #include "expand.h"
 #include <string.h>
 
-/* ---- scopes ------------------------------------------------------------------------------- */
+/* ---- scopes ----------------------------------------------------------------------------- */
 
 Scope *scope_new(Expander *x, const Ast *file) {
   Scope *s = NEW(x->arena, Scope);
@@ -62,7 +62,9 @@ static const char *call_text(Expander *x, Scope *s) {
   for (uint32_t i = 1; params && e && e->kind == AST_CALL && i < e->nchild; i++) {
     const Ast *a = e->child[i];
     while (place < params->nchild && params->child[place]->type == TYPE_TENSOR) place++;
-    Name name = a->kind == AST_NAMED ? a->name : place < params->nchild ? params->child[place++]->name : 0;
+    Name name = a->kind == AST_NAMED     ? a->name
+                : place < params->nchild ? params->child[place++]->name
+                                         : 0;
     Value *v = scope_find(s, name);
     if (!v) continue;
     text_add(&t, "%s", n++ ? ", " : "(");
@@ -93,7 +95,7 @@ Span user_span(const Expander *x, Span at) {
   return inside && x->graph->span.len ? x->graph->span : at;
 }
 
-/* ---- arguments ---------------------------------------------------------------------------- */
+/* ---- arguments -------------------------------------------------------------------------- */
 
 /* A block or initialiser as a value: what is written, and where its names are read. */
 Value block_value(Context *c, const Ast *e) {
@@ -240,7 +242,8 @@ static bool bind_arguments(Expander *x, Context *c, Context *callee, const Ast *
     }
     if (!p) {
       uint32_t most = params ? params->nchild : 0;
-      diag_at(&x->front->diags, E0404, a->span, name, most, most == 1 ? "" : "s", e->nchild - 1 + n);
+      diag_at(&x->front->diags, E0404, a->span, name, most, most == 1 ? "" : "s",
+              e->nchild - 1 + n);
       return false;
     }
     const Ast *value = named ? a->child[0] : a;

@@ -87,7 +87,8 @@ bool loop_count(Expander *x, Context *c, const Ast *e, int64_t *count) {
     diag_at(&x->front->diags, E0414, e->span, (long long)*count);
     return false;
   }
-  if (!__builtin_mul_overflow(x->passes, (uint64_t)*count, &all) && all <= LIMIT_LAYERS) return true;
+  if (!__builtin_mul_overflow(x->passes, (uint64_t)*count, &all) && all <= LIMIT_LAYERS)
+    return true;
   diag_at(&x->front->diags, E0808, e->span, LIMIT_LAYERS,
           arena_printf(x->arena, "the loops around this run %s times",
                        number_text(x->arena, (double)x->passes * (double)*count)));

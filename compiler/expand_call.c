@@ -8,7 +8,7 @@
 
 enum { MAX_DEPTH = 3000, MAX_CALLS = 40 * LIMIT_LAYERS };
 
-/* ---- calls -------------------------------------------------------------------------------- */
+/* ---- calls ------------------------------------------------------------------------------ */
 
 /* Counts a call against the limits; false when they are spent. */
 static bool call_counted(Expander *x, Span at) {
@@ -104,7 +104,7 @@ static Value apply_named(Expander *x, Context *c, const Ast *e, const Value *in,
   return value_poison();
 }
 
-/* ---- stages ------------------------------------------------------------------------------- */
+/* ---- stages ----------------------------------------------------------------------------- */
 
 /* Sends values through a block that was passed as a value. */
 Value apply_block(Expander *x, Context *c, const Value *block, const Value *in, uint32_t n,
@@ -184,7 +184,7 @@ Value apply(Expander *x, Context *c, const Ast *stage, const Value *in, uint32_t
   return v;
 }
 
-/* ---- names and calls in expressions -------------------------------------------------------- */
+/* ---- names and calls in expressions ----------------------------------------------------- */
 
 /* The value of a declaration that is not a block; made once when it has no parameters. */
 static Value declared(Expander *x, Context *c, const Ast *decl, const Ast *e) {

@@ -6,7 +6,7 @@
 #include "expand.h"
 #include <string.h>
 
-/* ---- paths --------------------------------------------------------------------------------- */
+/* ---- paths ------------------------------------------------------------------------------ */
 
 /* Doubles the table of siblings. */
 static void siblings_grow(Expander *x) {
@@ -72,7 +72,7 @@ Name frame_name(Expander *x, const Frame *f, const char *last) {
   return child_path(x, f, last, before);
 }
 
-/* ---- attributes ----------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------- */
 
 static Word word_find(const char *s) {
   static const char *const text[] = {
@@ -95,7 +95,8 @@ static Word attribute_word(Expander *x, Context *c, const Ast *a) {
 }
 
 /* The one argument of an attribute; `otherwise` when it has none. */
-static Value attribute_value(Expander *x, Context *c, const Ast *a, TypeKind type, Value otherwise) {
+static Value attribute_value(Expander *x, Context *c, const Ast *a, TypeKind type,
+                             Value otherwise) {
   const Ast *e = a->child[0];
   if (e->kind != AST_CALL || e->nchild < 2) return otherwise;
   const Ast *value = e->child[1]->kind == AST_NAMED ? e->child[1]->child[0] : e->child[1];
@@ -170,7 +171,7 @@ const Value *attribute(const Context *c, Word word) {
   return &c->attributes->value[word];
 }
 
-/* ---- rows of the table ------------------------------------------------------------------------ */
+/* ---- rows of the table ------------------------------------------------------------------ */
 
 /* Begins a row for a stage, unless one is open or this phase does not count; 0: none. */
 uint32_t layer_open(Expander *x, const Frame *f, const char *stage, Span at) {

@@ -6,7 +6,7 @@
 #include "expand.h"
 #include <string.h>
 
-/* ---- opening ------------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------------- */
 
 /* A declaration of the prelude. */
 const Ast *prelude_find(Expander *x, const char *name) {
@@ -48,18 +48,7 @@ void expander_open(Expander *x, Front *f, const ModelRequest *r, Model *m) {
   intrinsics_open(x);
 }
 
-/* What a run feeds beside its samples. */
-static void declare_inputs(Expander *x) {
-  Graph *g = x->graph;
-  Names *names = x->front->names;
-  x->batch = (Dim){(int32_t)x->model->set.batch, name_of_text(names, "N")};
-  Shape rows = {1, {x->batch}}, pair = {1, {{2, 0}}};
-  x->label = graph_decl(g, OP_INPUT, name_of_text(names, "run.label"), DTYPE_I32, rows, FEED_LABEL, 0);
-  x->rate = graph_decl(g, OP_INPUT, name_of_text(names, "run.rate"), DTYPE_F32, (Shape){0}, FEED_RATE, 0);
-  x->step = graph_decl(g, OP_INPUT, name_of_text(names, "run.step"), DTYPE_U32, pair, FEED_STEP, 0);
-}
-
-/* ---- one phase --------------------------------------------------------------------------------------- */
+/* ---- one phase -------------------------------------------------------------------------- */
 
 /* The attributes that hold everywhere: every weight is free, drawn by xavier. */
 static const Attributes *standard_attributes(Expander *x) {
@@ -115,8 +104,7 @@ Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n) 
   return apply(x, &c, name_node(x, block), in, n);
 }
 
-/* ---- the model ----------------------------------------------------------------------------------------- */
-
+/* ---- the model -------------------------------------------------------------------------- */
 
 /* Reports an output whose size is not the number of the data's classes. */
 static bool classes_agree(Expander *x, const Ast *net, Val z) {

@@ -7,7 +7,21 @@
 #include "parse.h"
 #include <string.h>
 
-/* ---- inputs -------------------------------------------------------------------------------------- */
+/* ---- inputs ----------------------------------------------------------------------------- */
+
+/* An input of the run; its name cannot be one of the user's. */
+static Val run_input(Expander *x, const char *name, DType dtype, Shape s, Feed feed) {
+  return graph_decl(x->graph, OP_INPUT, name_of_text(x->front->names, name), dtype, s, feed, 0);
+}
+
+/* What a run feeds beside its samples. */
+void declare_inputs(Expander *x) {
+  x->batch = (Dim){(int32_t)x->model->set.batch, name_of_text(x->front->names, "N")};
+  Shape rows = {1, {x->batch}}, pair = {1, {{2, 0}}};
+  x->label = run_input(x, "run.label", DTYPE_I32, rows, FEED_LABEL);
+  x->rate = run_input(x, "run.rate", DTYPE_F32, (Shape){0}, FEED_RATE);
+  x->step = run_input(x, "run.step", DTYPE_U32, pair, FEED_STEP);
+}
 
 /* The samples of a batch, decoded: stored * scale + shift, per channel. */
 static Val decoded(Expander *x, const Sizes *sizes, Name name) {
@@ -16,8 +30,8 @@ static Val decoded(Expander *x, const Sizes *sizes, Name name) {
   for (int i = 0; i < s.rank; i++) channel.dim[i].n = 1;
   channel.dim[s.rank - 1] = s.dim[s.rank - 1];
   x->sample = graph_decl(g, OP_INPUT, name, (DType)x->facts.dtype, s, FEED_SAMPLE, 0);
-  Val scale = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.scale"), DTYPE_F32, channel, FEED_SCALE, 0);
-  Val shift = graph_decl(g, OP_INPUT, name_of_text(x->front->names, "run.shift"), DTYPE_F32, channel, FEED_SHIFT, 0);
+  Val scale = run_input(x, "run.scale", DTYPE_F32, channel, FEED_SCALE);
+  Val shift = run_input(x, "run.shift", DTYPE_F32, channel, FEED_SHIFT);
   return graph_map2(g, S_add, graph_map2(g, S_mul, x->sample, scale), shift);
 }
 
@@ -47,7 +61,8 @@ static bool input_size(Expander *x, Context *c, const Ast *dim, int64_t data, in
     else {
       diag_at(&x->front->diags, E0517, dim->span, ast_text(x->arena, x->front->names, dim),
               name_text(x->front->names, c->scope->decl->name));
-      diag_help(&x->front->diags, "name a data set with --on, or give it: -D %s=32", name[0] ? name : "C");
+      diag_help(&x->front->diags, "name a data set with --on, or give it: -D %s=32",
+                name[0] ? name : "C");
     }
     return false;
   }
@@ -79,7 +94,8 @@ static bool bind_input(Expander *x, Context *c, const Ast *param, bool sample) {
     return false;
   }
   Val v = sample ? decoded(x, &s, param->name)
-                 : graph_decl(x->graph, OP_INPUT, param->name, DTYPE_F32, sizes_stored(&s, x->batch), FEED_NONE, 0);
+                 : graph_decl(x->graph, OP_INPUT, param->name, DTYPE_F32,
+                              sizes_stored(&s, x->batch), FEED_NONE, 0);
   if (!v) {
     diag_at(&f->diags, E0518, param->span, x->graph->error);
     return false;
@@ -88,7 +104,7 @@ static bool bind_input(Expander *x, Context *c, const Ast *param, bool sample) {
   return true;
 }
 
-/* ---- arguments of the net -------------------------------------------------------------------------- */
+/* ---- arguments of the net --------------------------------------------------------------- */
 
 /* Whether a name is one of the sizes of the net's input. */
 bool is_input_size(const Ast *net, Name name) {
@@ -112,10 +128,12 @@ static bool bind_define(Expander *x, Context *c, const Ast *net, const char *tex
       (param && param->type == TYPE_TENSOR)) {
     diag_at(&f->diags, E0427, (Span){0}, key,
             !equals ? "write name=value"
-                    : arena_printf(x->arena, "net `%s` has no such parameter", name_text(f->names, net->name)));
+                    : arena_printf(x->arena, "net `%s` has no such parameter",
+                                   name_text(f->names, net->name)));
     return false;
   }
-  Ast *e = parse_expression(f, arena_printf(x->arena, "-D %s", key), equals + 1, strlen(equals + 1));
+  Ast *e =
+      parse_expression(f, arena_printf(x->arena, "-D %s", key), equals + 1, strlen(equals + 1));
   if (!e) return false;
   Context top = {x->top, c->frame, c->attributes};
   Value v = eval_as(x, &top, e, param ? (TypeKind)param->type : TYPE_INT);
@@ -123,7 +141,7 @@ static bool bind_define(Expander *x, Context *c, const Ast *net, const char *tex
   return v.kind != VALUE_POISON;
 }
 
-/* ---- arguments of a `run` ---------------------------------------------------------------------------- */
+/* ---- arguments of a `run` --------------------------------------------------------------- */
 
 /* The value of an expression of an experiment, as a parameter of that kind wants it. */
 static Value run_value(Expander *x, Context *c, const Ast *e, TypeKind type) {
@@ -166,7 +184,8 @@ static bool bind_run(Expander *x, Context *c, const Ast *net) {
   }
   for (uint32_t i = 0; i < experiment->nchild; i++) {
     const Ast *s = experiment->child[i];
-    if (s->kind == AST_SETTING && !bind_from(x, c, &from, param_find(params_of(net), s->name), s->child[0]))
+    if (s->kind == AST_SETTING &&
+        !bind_from(x, c, &from, param_find(params_of(net), s->name), s->child[0]))
       return false;
   }
   return true;
@@ -202,7 +221,8 @@ static bool bind_default(Expander *x, Context *c, const Ast *net, const Ast *par
             name_text(f->names, param->name));
     return false;
   }
-  diag_at(&f->diags, E0403, param->span, arena_printf(x->arena, "net `%s`", name_text(f->names, net->name)),
+  diag_at(&f->diags, E0403, param->span,
+          arena_printf(x->arena, "net `%s`", name_text(f->names, net->name)),
           name_text(f->names, param->name));
   diag_help(&f->diags, "-D %s=VALUE gives it", name_text(f->names, param->name));
   return false;

@@ -21,10 +21,11 @@ uint64_t param_stream(Expander *x, Context *c) {
   return stream_of(x, frame_name(x, c->frame, "random"), 0);
 }
 
-/* ---- records ------------------------------------------------------------------------------------ */
+/* ---- records ---------------------------------------------------------------------------- */
 
 /* Adds to the parameter counts of the row. */
-static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free, const SetForm *set) {
+static void count_params(Expander *x, Context *c, uint64_t full, uint64_t free,
+                         const SetForm *set) {
   if (!x->counts) return;
   const char *stage = c->scope->decl ? name_text(x->front->names, c->scope->decl->name) : "";
   uint32_t row = x->layer ? 0 : layer_open(x, c->frame, stage, c->scope->call);
@@ -59,7 +60,7 @@ static bool tensors_left(Expander *x, Span at) {
   return false;
 }
 
-/* ---- plain parameters and state --------------------------------------------------------------- */
+/* ---- plain parameters and state --------------------------------------------------------- */
 
 /* A parameter that starts at one number: a bias, a scale. */
 Value param_plain(Expander *x, Context *c, const char *name, Shape s, double start, Span at) {
@@ -93,7 +94,7 @@ Value param_update(Expander *x, Val state, Val value, Span at) {
   return value_tensor(value, at);
 }
 
-/* ---- weights ------------------------------------------------------------------------------------- */
+/* ---- weights ---------------------------------------------------------------------------- */
 
 /* The sizes of one row, as equations of a set index them: [in], or [C, Kh, Kw]. */
 static Sizes row_sizes(const Shape *s) {
@@ -132,13 +133,14 @@ static Val draw_weights(Expander *x, Context *c, SetForm *f, Val param, int64_t 
   x->draw.shape.rank = 0;
   if (w.kind == VALUE_POISON) return 0;
   Val rows_drawn = graph_map2(x->graph, S_add, tensor_of(x, &w), graph_fill(x->graph, drawn, 0.0));
-  Val v = projected ? set_project(x->graph, f, rows_drawn) : set_coordinates(x->graph, f, rows_drawn);
+  Val v =
+      projected ? set_project(x->graph, f, rows_drawn) : set_coordinates(x->graph, f, rows_drawn);
   graph_store(x->graph, PHASE_INIT, param, v);
   x->draw.root = x->graph->nroot;
   return v;
 }
 
-/* The lowering of this layer: its @lower, or the one of the run. Also obeys what only kernels read. */
+/* The lowering of this layer: its @lower, or that of the run. Also obeys what only kernels read. */
 static const char *layer_lower(Expander *x, Context *c) {
   const Value *lower = attribute(c, WORD_LOWER);
   attribute(c, WORD_TILE);
@@ -156,11 +158,13 @@ Value param_weights(Expander *x, Context *c, Shape s, int64_t groups, Span at) {
   uint64_t all = shape_elements(&s), rows = (uint64_t)s.dim[s.rank - 1].n;
   count_params(x, c, all, free_of(f, rows), f);
   Val dead = projected ? 0 : set_dead(x->graph, f);
-  Val param = graph_decl(x->graph, OP_PARAM, frame_name(x, c->frame, "v"), DTYPE_F32, s, FEED_NONE, dead);
+  Val param =
+      graph_decl(x->graph, OP_PARAM, frame_name(x, c->frame, "v"), DTYPE_F32, s, FEED_NONE, dead);
   param_add(x, c, param, dead, f, projected, at);
   (void)attribute(c, WORD_INIT); /* obeyed, in whatever phase */
   if (f->ngroup && x->mode == MODE_TRAIN && !projected)
-    PUSH(x->arena, x->model, fold, (ModelFold){graph_node(x->graph, param)->attr.decl.name, set_fold(x->arena, f)});
+    PUSH(x->arena, x->model, fold,
+         (ModelFold){graph_node(x->graph, param)->attr.decl.name, set_fold(x->arena, f)});
   Val v = param;
   if (x->mode == MODE_INIT) v = draw_weights(x, c, f, param, groups, projected);
   if (!v) return value_poison();
@@ -181,7 +185,7 @@ static Val deviation(Graph *g, Val z) {
   return graph_reshape(g, graph_map1(g, S_sqrt, var), (Shape){0});
 }
 
-/* Under an initialiser that asks for it, scales the weights just drawn so that z has deviation 1. */
+/* Under an initialiser that asks for it, scales the weights drawn so that z has deviation 1. */
 Value param_calibrate(Expander *x, Val z, Span at) {
   bool now = x->mode == MODE_INIT && x->draw.rescaled && x->draw.root;
   x->draw.rescaled = false;

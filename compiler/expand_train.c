@@ -52,7 +52,7 @@ static Val outputs(Expander *x, const Recipe *r, Phase phase, Val z) {
   return rows;
 }
 
-/* ---- updates ------------------------------------------------------------------------------------ */
+/* ---- updates ---------------------------------------------------------------------------- */
 
 /* Gradients of the mean loss, in place of zeros for parameters that it does not depend on. */
 static bool gradients(Expander *x, Val rows, Val *gradient) {
@@ -112,7 +112,8 @@ static void clip_gradients(Expander *x, double clip, Val *gradient) {
     sum = sum ? graph_map2(g, S_add, sum, part) : part;
   }
   Val norm = graph_map2(g, S_add, graph_map1(g, S_sqrt, sum), graph_const(g, 1e-6));
-  Val scale = graph_map2(g, S_min, graph_const(g, 1.0), graph_map2(g, S_div, graph_const(g, clip), norm));
+  Val scale =
+      graph_map2(g, S_min, graph_const(g, 1.0), graph_map2(g, S_div, graph_const(g, clip), norm));
   for (uint32_t i = 0; i < x->nparam; i++)
     gradient[i] = graph_map2(g, S_mul, gradient[i], scale);
 }

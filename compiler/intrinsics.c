@@ -4,7 +4,7 @@
  * parameters, the words of `init`, and the table; intrinsics_tensor.c has the rest. */
 #include "intrinsics.h"
 
-/* ---- arguments ------------------------------------------------------------------------------ */
+/* ---- arguments -------------------------------------------------------------------------- */
 
 /* A tensor, or a number as a constant; 0 for anything else. */
 Val tensor_of(Expander *x, const Value *v) {
@@ -79,7 +79,7 @@ bool use_pair(Use *u, uint32_t i, int64_t low, int32_t *out) {
   return false;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------------ */
+/* ---- sizes ------------------------------------------------------------------------------ */
 
 Value do_size(Use *u) {
   if (!use_is_tensor(u, 0) || !use_is_int(u, 1)) return value_poison();
@@ -131,7 +131,7 @@ Value do_window(Use *u) {
   return value_list(item, 2, u->at);
 }
 
-/* ---- parameters ------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------- */
 
 Value do_weights(Use *u) {
   Shape s;
@@ -173,7 +173,7 @@ Value do_step(Use *u) {
   return use_made(u, graph_map2(g, S_add, v, graph_const(g, 0.0)));
 }
 
-/* ---- inside `init` ------------------------------------------------------------------------------------------ */
+/* ---- inside `init` ---------------------------------------------------------------------- */
 
 /* Whether weights are being drawn. */
 static bool drawing(Use *u) {
@@ -209,7 +209,7 @@ Value do_measured(Use *u) {
   return value_poison();
 }
 
-/* ---- the table -------------------------------------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------------------- */
 
 typedef struct { const char *name; uint8_t fewest, most; Intrinsic *run; } IntrinsicInfo;
 static const IntrinsicInfo table[] = {

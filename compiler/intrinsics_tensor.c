@@ -6,7 +6,7 @@
 #include "intrinsics.h"
 #include <math.h>
 
-/* ---- scalar functions ----------------------------------------------------------------------------- */
+/* ---- scalar functions ------------------------------------------------------------------- */
 
 /* The function of a number. */
 static double scalar_number(Scalar fn, const double *a) {
@@ -79,11 +79,12 @@ SCALAR_INTRINSIC(le)
 SCALAR_INTRINSIC(eq)
 SCALAR_INTRINSIC(select)
 
-/* ---- tensors ------------------------------------------------------------------------------------------ */
+/* ---- tensors ---------------------------------------------------------------------------- */
 
 Value do_matmul(Use *u) {
   if (!use_is_tensor(u, 0) || !use_is_tensor(u, 1)) return value_poison();
-  return use_made(u, graph_matmul(u->x->graph, u->arg[0].as.tensor, false, u->arg[1].as.tensor, false));
+  return use_made(
+      u, graph_matmul(u->x->graph, u->arg[0].as.tensor, false, u->arg[1].as.tensor, false));
 }
 
 /* Reports a window that does not fit. */
@@ -92,7 +93,8 @@ static bool window_fits(Use *u, Val x, const int32_t *size, const int32_t *pad) 
   for (int i = 0; i < 2; i++) {
     int64_t room = (int64_t)s->dim[1 + i].n + 2 * (int64_t)pad[i];
     if (size[i] <= room) continue;
-    diag_at(&u->x->front->diags, E0507, u->at, (long long)size[i], (long long)s->dim[1 + i].n, (long long)pad[i]);
+    diag_at(&u->x->front->diags, E0507, u->at, (long long)size[i], (long long)s->dim[1 + i].n,
+            (long long)pad[i]);
     diag_label(&u->x->front->diags, u->arg[0].span, "%s",
                tensor_text(u->x->arena, u->x->graph, x));
     trace_calls(u->x, u->c->scope);
@@ -160,7 +162,8 @@ Value do_reduce_mean(Use *u) {
   if (sum.kind == VALUE_POISON) return sum;
   uint64_t many = shape_elements(&graph_node(g, u->arg[0].as.tensor)->shape);
   uint64_t left = shape_elements(&graph_node(g, sum.as.tensor)->shape);
-  return use_made(u, graph_map2(g, S_mul, sum.as.tensor, graph_const(g, (double)left / (double)many)));
+  return use_made(u,
+                  graph_map2(g, S_mul, sum.as.tensor, graph_const(g, (double)left / (double)many)));
 }
 
 Value do_stop(Use *u) {
@@ -195,7 +198,8 @@ Value do_flatten(Use *u) {
 Value do_reshape(Use *u) {
   int32_t dim[MAX_RANK];
   Sizes to = {0};
-  if (!use_is_tensor(u, 0) || !use_ints(u, 1, 1, dim, MAX_RANK - 1, &to.rank)) return value_poison();
+  if (!use_is_tensor(u, 0) || !use_ints(u, 1, 1, dim, MAX_RANK - 1, &to.rank))
+    return value_poison();
   for (uint32_t i = 0; i < to.rank; i++) to.dim[i] = dim[i];
   Sizes from = sizes_of(u->x->graph, u->arg[0].as.tensor);
   if (sizes_product(&from) == sizes_product(&to)) return reshaped(u, u->arg[0].as.tensor, &to);
@@ -264,7 +268,8 @@ Value do_split(Use *u) {
 
 Value do_iota(Use *u) {
   if (!use_is_int(u, 0)) return value_poison();
-  return use_made(u, graph_iota(u->x->graph, shape_of(2, (int32_t[]){1, (int32_t)u->arg[0].as.integer})));
+  return use_made(
+      u, graph_iota(u->x->graph, shape_of(2, (int32_t[]){1, (int32_t)u->arg[0].as.integer})));
 }
 
 Value do_fill(Use *u) {

@@ -88,7 +88,7 @@ bool model_expand(Front *f, const ModelRequest *r, Model *out);
 /* Whether the network can be trained by this version; else reports E0901 for what cannot. */
 bool model_executable(Front *f, const Model *m);
 
-/* All of `lcwc check`: every net of the file, or the one of the request, into `out`. The exit code. */
+/* All of `lcwc check`: every net of the file, or the one of the request. The exit code. */
 int check_report(Front *f, const ModelRequest *r, bool json, const char *path, Text *out);
 /* The table of `lcwc check`, and the object `{"name", "full", "free", "layers"}` of --json. */
 void check_table(const Model *m, Text *out);

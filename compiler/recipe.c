@@ -83,7 +83,8 @@ static bool number_setting(Expander *x, const Recipe *r, const char *key, bool w
 }
 
 /* An int setting. */
-static bool count_setting(Expander *x, const Recipe *r, const char *key, double low, uint64_t *out) {
+static bool count_setting(Expander *x, const Recipe *r, const char *key, double low,
+                          uint64_t *out) {
   double number;
   if (!number_setting(x, r, key, true, low, &number)) return false;
   *out = (uint64_t)number;

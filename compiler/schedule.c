@@ -62,7 +62,8 @@ static TypeKind compile_call(Compiler *p, const Ast *e) {
       ints &= t == TYPE_INT;
     }
     emit(p, (RateOp)function[i].op, 0.0);
-    bool keeps = function[i].op == RATE_MIN || function[i].op == RATE_MAX || function[i].op == RATE_ABS;
+    bool keeps =
+        function[i].op == RATE_MIN || function[i].op == RATE_MAX || function[i].op == RATE_ABS;
     return ints && keeps ? TYPE_INT : TYPE_REAL;
   }
   return refuse(p, e);

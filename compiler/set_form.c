@@ -6,7 +6,7 @@
 #include "expand.h"
 #include <string.h>
 
-/* ---- which set an expression names -------------------------------------------------------- */
+/* ---- which set an expression names ------------------------------------------------------ */
 
 /* Both sets together. */
 static const WeightSet *set_both(Expander *x, const WeightSet *a, const WeightSet *b, Span at) {
@@ -91,7 +91,7 @@ const WeightSet *set_eval(Expander *x, Context *c, const Ast *e) {
   return NULL;
 }
 
-/* ---- equations -------------------------------------------------------------------------------- */
+/* ---- equations -------------------------------------------------------------------------- */
 
 /* One declaration being read against a row. */
 typedef struct {
@@ -111,7 +111,9 @@ static uint32_t lane_of(const SetForm *f, const int64_t *i) {
 static bool refuse(Reader *r, const Ast *e) {
   Diags *d = &r->x->front->diags;
   diag_at(d, E0607, e->span);
-  diag_help(d, "an equation is sum(w[..]) == 0, w[i] == w[j], norm(w) == number or gain, sigma(w) == 1");
+  diag_help(
+      d, "an equation is sum(w[..]) == 0, w[i] == w[j], norm(w) == number or gain, or "
+               "sigma(w) == number");
   return false;
 }
 
@@ -309,7 +311,7 @@ static bool read_set(Reader *r, const Ast *wset, Scope *scope, uint32_t *equal) 
   return true;
 }
 
-/* ---- forms --------------------------------------------------------------------------------------- */
+/* ---- forms ------------------------------------------------------------------------------ */
 
 /* Reports a set that leaves nothing to learn. */
 static bool has_freedom(Expander *x, const SetForm *f, Span set, Span at) {

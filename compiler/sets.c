@@ -16,7 +16,7 @@ const char *set_unready(const SetForm *f) {
   return f->linear_other ? "its equations are not sums of disjoint groups" : NULL;
 }
 
-/* ---- vectors over the lanes ---------------------------------------------------------------- */
+/* ---- vectors over the lanes ------------------------------------------------------------- */
 
 /* One number per lane: [in, 1] or [Kh, Kw, C, 1]. */
 static Shape lane_shape(const SetForm *f) {
@@ -62,7 +62,7 @@ Val set_dead(Graph *g, SetForm *f) {
   return f->dead = graph_list(g, lane_shape(f), value);
 }
 
-/* ---- rows and coordinates -------------------------------------------------------------------- */
+/* ---- rows and coordinates --------------------------------------------------------------- */
 
 /* B as a matrix: the identity, and for each group c beside its live lanes. */
 static Val stored_basis(Graph *g, SetForm *f) {
@@ -70,7 +70,8 @@ static Val stored_basis(Graph *g, SetForm *f) {
   Val basis = graph_map2(g, S_eq, graph_iota(g, down), graph_iota(g, across));
   for (uint32_t i = 1; i <= f->ngroup; i++) {
     Val c = graph_reshape(g, group_c(g, f, i), down);
-    Val live = graph_map2(g, S_mul, set_dead(g, f), group_only(g, f, i, graph_fill(g, lane_shape(f), 1.0)));
+    Val live = graph_map2(g, S_mul, set_dead(g, f),
+                          group_only(g, f, i, graph_fill(g, lane_shape(f), 1.0)));
     basis = graph_map2(g, S_add, basis, graph_map2(g, S_mul, c, graph_reshape(g, live, across)));
   }
   return basis;

@@ -24,7 +24,7 @@ typedef enum { NORM_NONE, NORM_FIXED, NORM_GAIN } NormKind;
 /* Lanes of a row that sum to zero. The values are made on first use. */
 typedef struct {
   uint32_t first, count;         /* first lane; number of lanes */
-  Val c, inside;                 /* per lane: the vector c; 1 within the group (0: it is all lanes) */
+  Val c, inside;                 /* per lane: c; 1 within the group (0: it is all lanes) */
 } SumGroup;
 
 /* A set on rows of m lanes. */

@@ -79,7 +79,7 @@ const char *value_show(Arena *a, const Graph *g, const Names *names, const Value
   return t.s;
 }
 
-/* ---- shapes ------------------------------------------------------------------------------ */
+/* ---- shapes ----------------------------------------------------------------------------- */
 
 /* Which stored axis holds axis i of a sample of that rank: images are stored channels last. */
 static uint32_t stored_axis(uint32_t rank, uint32_t i) {

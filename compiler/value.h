@@ -49,7 +49,7 @@ const char *value_kind(const Value *v);   /* "an int", "a tensor" */
 /* As it would be written: 0.5, [64, 128], "text"; tensors by their shape. */
 const char *value_show(Arena *a, const Graph *g, const Names *names, const Value *v);
 
-/* Shapes as the language says them: without the batch, [C, H, W] for what is stored [N, H, W, C]. */
+/* Shapes as the language says them: no batch, [C, H, W] for what is stored [N, H, W, C]. */
 typedef struct { uint32_t rank; int64_t dim[MAX_RANK]; } Sizes;
 Sizes sizes_of(const Graph *g, Val v);
 Shape sizes_stored(const Sizes *s, Dim batch);

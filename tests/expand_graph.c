@@ -1,7 +1,8 @@
 /* expand_graph.c: prints the graph, or the layer table, that a network expands to.
  *
- *   expand_graph graph|table|json|quiet|report|report-json FILE [NET] [-Dname=value]... [--set=key=value]...
- *                [--lower=WORD] [--shape=H,W,C] [--classes=K] [--with=RECIPE] [--on=DATA]
+ *   expand_graph graph|table|json|quiet|report|report-json FILE [NET] [-Dname=value]...
+ *                [--set=key=value]... [--lower=WORD] [--shape=H,W,C] [--classes=K]
+ *                [--with=RECIPE] [--on=DATA]
  *
  * A golden of `graph` shows what reaches fuse; exit codes are those of diags_exit(). */
 #include "check.h"
@@ -29,7 +30,8 @@ static void read_shape(const char *s, ModelFacts *f) {
 }
 
 /* Fills the request; the arguments outlive it. */
-static void read_arguments(int n, char **arg, const char **define, const char **set, ModelRequest *r) {
+static void read_arguments(int n, char **arg, const char **define, const char **set,
+                           ModelRequest *r) {
   for (int i = 3; i < n; i++) {
     const char *v;
     if ((v = after(arg[i], "-D")) && r->ndefine < MOST) define[r->ndefine++] = v;
@@ -82,7 +84,8 @@ int main(int n, char **arg) {
   read_arguments(n, arg, define, set, &r);
   bool ok = parse_file(&f, arg[2]) && !diags_exit(&f.diags) && check(&f);
   Model m;
-  if (ok && !strncmp(arg[1], "report", 6)) return report(&f, &r, !strcmp(arg[1], "report-json"), arg[2]);
+  if (ok && !strncmp(arg[1], "report", 6))
+    return report(&f, &r, !strcmp(arg[1], "report-json"), arg[2]);
   ok = ok && model_expand(&f, &r, &m) && show(&f, arg[1], &m);
   diags_print(&f.diags, stderr);
   int code = diags_exit(&f.diags);

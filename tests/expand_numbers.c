@@ -38,8 +38,13 @@ static bool world_open(World *w, const char *lower, const char *const *define, u
                        const char *const *set, uint32_t nset) {
   arena_init(&w->arena, "perm", LIMIT_ARENA);
   front_init(&w->front, &w->arena);
-  ModelRequest r = {.lower = lower, .define = define, .ndefine = ndefine, .set = set, .nset = nset,
-                    .facts = {.rank = 1, .dim = {FEATURES}, .dtype = DTYPE_F32, .classes = CLASSES}};
+  ModelRequest r = {
+      .lower = lower,
+      .define = define,
+      .ndefine = ndefine,
+      .set = set,
+      .nset = nset,
+      .facts = {.rank = 1, .dim = {FEATURES}, .dtype = DTYPE_F32, .classes = CLASSES}};
   bool ok = parse_buffer(&w->front, "tiny.lcwnet", net_text, sizeof net_text - 1, NULL) &&
             !diags_exit(&w->front.diags) && check(&w->front) &&
             model_expand(&w->front, &r, &w->model);
@@ -51,7 +56,8 @@ static bool world_open(World *w, const char *lower, const char *const *define, u
 static Val find(const World *w, const char *name) {
   const Graph *g = &w->model.graph;
   for (Val v = 1; v < g->nnode; v++) {
-    bool declared = g->node[v].op == OP_INPUT || g->node[v].op == OP_PARAM || g->node[v].op == OP_STATE;
+    bool declared =
+        g->node[v].op == OP_INPUT || g->node[v].op == OP_PARAM || g->node[v].op == OP_STATE;
     if (declared && !strcmp(name_text(g->names, g->node[v].attr.decl.name), name)) return v;
   }
   return 0;
