@@ -17,7 +17,8 @@ typedef enum { CUDA_FP32, CUDA_TF32 } CudaPrecision;
 typedef struct {
   CudaPrecision precision; /* of CONTRACT: FFMA, or mma.sync on operands that were rounded */
   uint32_t stages;         /* slabs of K in flight, at least 2; 4 need about 130 KB in tf32 */
-  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored */
+  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored; sums of the value see
+                            * the rounded one, arguments without the bit all its digits */
   Sources *sources;        /* for #line; NULL: none */
 } CudaOptions;
 

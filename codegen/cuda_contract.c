@@ -251,17 +251,10 @@ static bool column_print(Emit *e) {
 
 /* ---- the kernel ----------------------------------------------------------------------------- */
 
-static bool contract_check(Emit *e, const Operand *o) {
-  if (o->arg->dtype == DTYPE_F32) return true;
-  text_add(e->why, "%s: %s of a contraction is not f32; a kernel before it must convert", e->k->name, o->name);
-  return false;
-}
-
 bool contract_print(Emit *e) {
   const Tile *t = &cuda_tile_row[e->o->precision];
   Operand lhs, rhs;
   operands_of(e->k, t, &lhs, &rhs);
-  if (!contract_check(e, &lhs) || !contract_check(e, &rhs)) return false;
   bool partial = column_sums(e->k) > 0;
   function_open(e, "", partial);
   emit_line(e, "dynamic_shared unsigned char memory[];");

@@ -54,6 +54,8 @@ void guard_strides(const Guard *g, int64_t *stride);          /* coefficients, a
 
 void function_open(Emit *e, const char *suffix, bool partial);
 uint32_t scalar_operands(uint32_t fn);
+const char *type_text(const Arg *a);                         /* of its elements */
+const char *float_of(Emit *e, const Arg *a, const char *element);
 const char *operand_text(Emit *e, uint32_t i);
 const char *identity_text(const Instr *reduce);
 /* Prints the instructions of `stage` that vary over exactly `parts`; REDUCEs are the caller's. */

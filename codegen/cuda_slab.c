@@ -5,7 +5,8 @@
  * base and its guard coordinates, computed once (one pointer for all where they are evenly
  * spaced and unguarded: "straight"). Along K it follows one pointer ("steady"), or the digits of
  * K as an odometer that all threads share where a slab never crosses the fastest axis, else a
- * division. Outside of a guard, an extent or K, zeros are copied.
+ * division. Outside of a guard, an extent or K, zeros are copied. What is not f32 in memory is
+ * loaded, converted and stored by the thread instead.
  *
  * No argument says "transposed": what is K-major is read from the strides. */
 #include "cuda_emit.h"
@@ -21,7 +22,7 @@ static uint32_t part_last(const Kernel *k, AxisPart part) {
 
 /* True if four elements along `axis` are one aligned load, inside or outside together. */
 static bool axis_vectors(const Kernel *k, const Arg *a, uint32_t axis) {
-  if (a->stride[axis] != 1 || k->extent[axis] % 4 || a->offset % 4) return false;
+  if (a->dtype != DTYPE_F32 || a->stride[axis] != 1 || k->extent[axis] % 4 || a->offset % 4) return false;
   for (uint32_t i = 0; i < k->naxis; i++)
     if (i != axis && a->stride[i] % 4) return false;
   for (uint32_t g = 0; g < a->nguard; g++)
@@ -157,10 +158,10 @@ void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
   place_print(e, t, o, base);
   if (o->straight) {
     const char *row = emit_printf(e, "(%s + %s_row)", o->start, n);
-    emit_line(e, "const float *%s_at = %s;", n, start_text(e, t, o, row));
+    emit_line(e, "const %s *%s_at = %s;", type_text(o->arg), n, start_text(e, t, o, row));
     return;
   }
-  emit_line(e, "const float *%s_at[%d];", n, o->copies);
+  emit_line(e, "const %s *%s_at[%d];", type_text(o->arg), n, o->copies);
   for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "int %s_c%u[%d];", n, g, o->copies);
   if (o->steady) emit_line(e, "int %s_walk = 0;", n);
   emit_line(e, "#pragma unroll");
@@ -218,9 +219,13 @@ void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
   const char *inside = copy_inside(e, t, o);
   emit_line(e, "#pragma unroll");
   emit_line(e, "for (int i = 0; i < %d; i++)", o->copies);
-  emit_line(e, "  copy_%u(%s_to + slot + i * %d, %s, %s%s%u%s);", o->vector * 4, n,
-            o->step * 4 * (o->rows && t->swizzled ? t->slab : 1), copy_from(e, o), inside ? inside : "",
-            inside ? " ? " : "", o->vector * 4, inside ? " : 0" : "");
+  const char *to = emit_printf(e, "%s_to + slot + i * %d", n, o->step * 4 * (o->rows && t->swizzled ? t->slab : 1));
+  const char *from = copy_from(e, o), *test = inside ? emit_printf(e, "%s ? ", inside) : "";
+  if (o->arg->dtype == DTYPE_F32)
+    emit_line(e, "  copy_%u(%s, %s, %s%u%s);", o->vector * 4, to, from, test, o->vector * 4, inside ? " : 0" : "");
+  else /* converted on the way, by the thread itself */
+    emit_line(e, "  value_store(%s, %s%s%s);", to, test, float_of(e, o->arg, emit_printf(e, "*(%s)", from)),
+              inside ? " : 0.0f" : "");
   int64_t step = 0;
   if (o->steady) {
     walk_linear(e->k, o->arg->stride, PART_K, &step);

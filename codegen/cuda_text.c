@@ -189,7 +189,8 @@ static const char *float_text(Emit *e, float x) {
   return emit_printf(e, strpbrk(s, ".e") ? "%sf" : "%s.0f", s);
 }
 
-const char *operand_text(Emit *e, uint32_t i) {
+/* The value of an instruction, as it was computed. */
+static const char *computed_text(Emit *e, uint32_t i) {
   const Instr *n = &e->k->instr[i];
   if (n->op == I_CONST) return float_text(e, n->k);
   if (n->op == I_ACC) return e->accumulator;
@@ -198,6 +199,22 @@ const char *operand_text(Emit *e, uint32_t i) {
 }
 
 uint32_t scalar_operands(uint32_t fn) { return scalar_row[fn].nin; }
+
+/* True if some store rounds this value. */
+static bool value_rounded(const Emit *e, uint32_t i) {
+  for (uint32_t j = 0; j < e->k->ninstr; j++) {
+    const Instr *n = &e->k->instr[j];
+    if (n->op == I_STORE && n->a == i && e->o->rounded >> n->b & 1) return true;
+  }
+  return false;
+}
+
+/* A value that some store rounds is rounded for its other uses too: a sum over it is the sum of
+ * what a contraction will read. Only stores to arguments that keep all digits see the digits. */
+const char *operand_text(Emit *e, uint32_t i) {
+  const char *name = computed_text(e, i);
+  return value_rounded(e, i) ? emit_printf(e, "round_tf32(%s)", name) : name;
+}
 
 /* The C text of a row of scalars.def, its letters replaced by the operands. */
 static const char *scalar_text(Emit *e, const Instr *n) {
@@ -216,10 +233,15 @@ static const char *scalar_text(Emit *e, const Instr *n) {
   return t.s;
 }
 
+const char *type_text(const Arg *a) { return dtype_row[a->dtype].type; }
+
+const char *float_of(Emit *e, const Arg *a, const char *element) {
+  return a->dtype == DTYPE_F32 ? element : emit_printf(e, "%s(%s)", dtype_row[a->dtype].load, element);
+}
+
 static const char *load_text(Emit *e, const Instr *n) {
   const Arg *a = &e->k->arg[n->a];
-  const char *value = emit_printf(e, "a%u[%s]", n->a, address_text(e, a));
-  if (a->dtype != DTYPE_F32) value = emit_printf(e, "%s(%s)", dtype_row[a->dtype].load, value);
+  const char *value = float_of(e, a, emit_printf(e, "a%u[%s]", n->a, address_text(e, a)));
   const char *inside = inside_text(e, a);
   return inside ? emit_printf(e, "%s ? %s : 0.0f", inside, value) : value;
 }
@@ -233,8 +255,8 @@ static const char *random_text(Emit *e, const Instr *n) {
 
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   const Arg *a = &e->k->arg[n->b];
-  const char *value = operand_text(e, n->a), *inside = inside_text(e, a);
-  if (e->o->rounded >> n->b & 1) value = emit_printf(e, "round_tf32(%s)", value);
+  const char *value = e->o->rounded >> n->b & 1 ? operand_text(e, n->a) : computed_text(e, n->a);
+  const char *inside = inside_text(e, a);
   if (a->dtype != DTYPE_F32) value = emit_printf(e, "%s(%s)", dtype_row[a->dtype].store, value);
   if (!(parts & IN_R)) inside = both_text(e, e->once, inside);
   const char *condition = inside ? emit_printf(e, "if (%s) ", inside) : "";
@@ -253,7 +275,7 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
                        : n->op == I_RANDOM ? random_text(e, n)
                                            : NULL;
     const char *declare = parts && parts == e->arrays ? "" : "const float ";
-    if (text) emit_line(e, "%s%s = %s;", declare, operand_text(e, i), text);
+    if (text) emit_line(e, "%s%s = %s;", declare, computed_text(e, i), text);
     else if (n->op == I_STORE) store_print(e, n, parts);
   }
 }

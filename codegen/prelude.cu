@@ -50,6 +50,9 @@ device void copy_4(u32 to, const float *from, int bytes) {
 device void copy_commit(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
 #define copy_wait(n) asm volatile("cp.async.wait_group " #n ";" ::: "memory")
 
+/* Stores to shared memory in the order of the program. */
+device void value_store(u32 to, float x) { asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory"); }
+
 /* ---- tensor cores: tf32 as bit patterns of float ---------------------------------------- */
 
 /* Four 8x4 matrices of words; lane l holds word l % 4 of row l / 4 of each. */

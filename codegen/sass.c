@@ -47,16 +47,28 @@ static bool section_named(const Elf *f, const Section *names, const Section *s, 
   return !memcmp(at, prefix, np) && !memcmp(at + np, name, nn + 1);
 }
 
-static bool code_find(const Elf *f, const char *function, Section *out, uint64_t *index) {
-  Section names, s;
+/* The section called `prefix` followed by `name`. */
+static bool section_find(const Elf *f, const char *prefix, const char *name, Section *out) {
+  Section names;
   if (f->size < 64 || memcmp(f->bytes, "\177ELF\2\1", 6)) return false;
   if (!elf_section(f, elf_number(f, 0x3e, 2), &names)) return false;
-  for (uint64_t i = 0; elf_section(f, i, &s); i++)
-    if (section_named(f, &names, &s, ".text.", function)) {
-      *out = s, *index = i;
-      return true;
-    }
+  for (uint64_t i = 0; elf_section(f, i, out); i++)
+    if (section_named(f, &names, out, prefix, name)) return true;
   return false;
+}
+
+/* Registers of the function whose symbol is `symbol`: .nv.info holds records {format, attribute,
+ * size, data}; attribute 0x2f is {symbol, registers}. */
+static uint32_t registers_find(const Elf *f, uint32_t symbol) {
+  Section s;
+  if (!section_find(f, ".nv.info", "", &s)) return 0;
+  for (uint64_t at = s.offset, end = s.offset + s.size; at + 4 <= end;) {
+    uint64_t format = elf_number(f, at, 1), attribute = elf_number(f, at + 1, 1), size = elf_number(f, at + 2, 2);
+    if (format == 4 && attribute == 0x2f && elf_number(f, at + 4, 4) == symbol)
+      return (uint32_t)elf_number(f, at + 8, 4);
+    at += 4 + (format == 4 ? size : 0);
+  }
+  return 0;
 }
 
 /* ---- counting ------------------------------------------------------------------------------- */
@@ -90,16 +102,12 @@ static bool branch_back(const Elf *f, const Section *code, uint64_t i, bool spli
   return to >= 0 && to < (int64_t)i;
 }
 
-static uint32_t multiplies(const uint32_t *count) {
-  return count[SASS_MATRIX] ? count[SASS_MATRIX] : count[SASS_FFMA];
-}
-
 bool sass_count(const void *cubin, size_t size, const char *function, SassCount *out, Text *why) {
   Elf f = {cubin, size};
   Section code;
-  uint64_t index, target, total;
+  uint64_t target, total;
   memset(out, 0, sizeof *out);
-  if (!code_find(&f, function, &code, &index)) {
+  if (!section_find(&f, ".text.", function, &code)) {
     text_add(why, "no code of `%s` in this file: not a cubin, or cut short", function);
     return false;
   }
@@ -113,12 +121,12 @@ bool sass_count(const void *cubin, size_t size, const char *function, SassCount 
     histogram(&f, &code, target, i + 1, in);
     uint32_t work = tensor ? in[SASS_MATRIX] : in[SASS_FFMA], length = (uint32_t)(i + 1 - target);
     if (!work || work < out->multiplies || (work == out->multiplies && length >= out->loop)) continue;
-    *out = (SassCount){.loop = length, .after = (uint32_t)(total - i - 1), .multiplies = multiplies(in),
+    *out = (SassCount){.loop = length, .after = (uint32_t)(total - i - 1), .multiplies = work,
                        .shared_loads = in[SASS_SHARED], .copies = in[SASS_COPY], .global = in[SASS_GLOBAL]};
   }
   out->total = (uint32_t)total - all[SASS_NOP];
   out->after -= out->after ? (uint32_t)size_min(all[SASS_NOP], out->after) : 0;
   out->spills = all[SASS_LOCAL];
-  out->registers = code.info >> 24;
+  out->registers = registers_find(&f, code.info & 0xffffff);
   return true;
 }

@@ -7,12 +7,14 @@
  *               where one is not there
  *   counted     instructions of the main loop per 32 values of K from the cubin, against DESIGN
  *               section 8; no spills; the lcw terms add none to the loop
+ *   rounded     the compute copy of an update to tf32, and s is the sum of what was rounded
  *   broken      by planted bugs, each of which a run must notice
  *
  * Usage: cuda_proof [FOLDER]: the texts are left in FOLDER. Run from the root of the sources. */
 #include "cuda_run.h"
 #include "proof_kernels.h"
 #include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +87,8 @@ static void proof_runs(Proofs *p, Proof which) {
   bool printed = true;
   for (uint32_t i = 0; i < n && printed; i++) {
     proof_print(p, &c[i]);
-    printed = cuda_run_text(&c[i].k, c[i].precision, NULL, NULL, &texts, &why);
+    const CudaOptions options = cuda_test_options(c[i].precision);
+    printed = cuda_run_text(&c[i].k, &options, NULL, NULL, &texts, &why);
   }
   void *object = printed ? cuda_run_load(&p->arena, texts.s, p->folder, proof_kernel[which].name, &why) : NULL;
   if (!object) {
@@ -177,6 +180,57 @@ static bool clang_there(Proofs *p) {
   return clang_compile(&p->arena, "__attribute__((global)) void nothing() {}\n", "sm_80", &image);
 }
 
+/* ---- rounded ------------------------------------------------------------------------------------ */
+
+/* Arguments of linear_update. */
+enum { UPDATE_V = 4, UPDATE_S = 7, UPDATE_COPY = 9 };
+
+/* How far the s of column n is from the sum of its row of the copy, relative to the sum of sizes. */
+static double column_residual(const Buffers *b, const ProofShape *shape, int32_t n) {
+  const float *copy = b->arg[UPDATE_COPY], *s = b->arg[UPDATE_S];
+  double sum = 0, size = 0;
+  for (int32_t i = 0; i < shape->in; i++) {
+    double x = (double)copy[n * shape->in + i];
+    sum += x, size += fabs(x);
+  }
+  return fabs(sum - (double)s[n]) / size;
+}
+
+/* Counts elements of the copy that tf32 can't hold, and of the master that it could. */
+static void digits_count(const Buffers *b, uint32_t *copy, uint32_t *master) {
+  for (uint64_t i = 0; i < b->bytes[UPDATE_COPY] / 4; i++) {
+    *copy += (((const uint32_t *)b->arg[UPDATE_COPY])[i] & 0x1fff) != 0;
+    *master += (((const uint32_t *)b->arg[UPDATE_V])[i] & 0x1fff) == 0;
+  }
+}
+
+static void proof_rounded(Proofs *p) {
+  static Case c;
+  const ProofShape shape = {.batch = 40, .in = 140, .out = 36, .copy = true};
+  CudaOptions options = cuda_test_options(CUDA_TF32);
+  Text text, why;
+  Buffers b;
+  uint32_t copy = 0, master = 0;
+  double worst = 0;
+  text_init(&text, &p->arena), text_init(&why, &p->arena);
+  options.rounded = 1u << UPDATE_COPY;
+  case_make(&c, PROOF_linear_update, &shape, CUDA_TF32, "rounded");
+  void *object = cuda_run_text(&c.k, &options, NULL, NULL, &text, &why)
+                     ? cuda_run_load(&p->arena, text.s, p->folder, "rounded", &why) : NULL;
+  HostKernel *code = object ? cuda_run_code(&p->arena, object, &c.k, &why) : NULL;
+  if (!code) {
+    verdict(p, false, "rounded", c.k.name, why.s);
+    return;
+  }
+  buffers_fill(&p->arena, &c.k, 1, &b);
+  code(b.arg, 0, 1, arena_alloc(&p->arena, c.k.launch.scratch));
+  digits_count(&b, &copy, &master);
+  for (int32_t n = 0; n < shape.out; n++) worst = fmax(worst, column_residual(&b, &shape, n));
+  verdict(p, worst <= 2e-7 && !copy && master < 10, "rounded", c.k.name,
+          arena_printf(&p->arena, "s is off by %.1e of the sum of sizes", worst));
+  dlclose(object);
+}
+
 /* ---- broken ------------------------------------------------------------------------------------- */
 
 /* One replacement in the text of linear_forward in tf32, at 130 x 132 x 196: seven slabs. */
@@ -196,10 +250,11 @@ static const struct { const char *name, *find, *replace; } planted[] = {
 static bool planted_found(Proofs *p, size_t i, Text *why) {
   static Case c;
   const ProofShape shape = {.batch = 130, .in = 196, .out = 132, .copy = true};
+  const CudaOptions options = cuda_test_options(CUDA_TF32);
   Text text;
   text_init(&text, &p->arena);
   case_make(&c, PROOF_linear_forward, &shape, CUDA_TF32, "broken");
-  if (!cuda_run_text(&c.k, CUDA_TF32, planted[i].find, planted[i].replace, &text, why)) return false;
+  if (!cuda_run_text(&c.k, &options, planted[i].find, planted[i].replace, &text, why)) return false;
   void *object = cuda_run_load(&p->arena, text.s, p->folder, arena_printf(&p->arena, "broken_%zu", i), why);
   if (!object) return false;
   fflush(stdout);
@@ -230,6 +285,7 @@ int main(int argc, char **argv) {
   text_init(&why, &p.arena);
   p.folder = argc > 1 ? argv[1] : mkdtemp(folder);
   for (Proof i = 0; i < PROOF_COUNT; i++) proof_runs(&p, i);
+  proof_rounded(&p);
   proofs_broken(&p);
   Nvrtc *nvrtc = nvrtc_open(&p.arena, NULL, &why);
   for (CudaPrecision i = CUDA_FP32; nvrtc && i <= CUDA_TF32; i++) program_count(&p, nvrtc, i);

@@ -32,13 +32,12 @@ static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
   text_add(out, "}\n");
 }
 
-bool cuda_run_text(Kernel *k, CudaPrecision precision, const char *find, const char *replace, Text *out, Text *why) {
-  CudaOptions options = cuda_test_options(precision);
+bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, const char *replace, Text *out, Text *why) {
   CudaLaunch launch;
   Text text;
   text_init(&text, out->arena);
-  if (!cuda_text(k, &options, &text, why)) return false;
-  cuda_launch(k, &options, &launch);
+  if (!cuda_text(k, options, &text, why)) return false;
+  cuda_launch(k, options, &launch);
   k->launch.chunks = 1, k->launch.scratch = launch.partial;
   const char *code = strstr(text.s, "\nentry "), *at = find ? strstr(code, find) : NULL;
   if (find && !at) return text_add(why, "%s: no `%s` in its text", k->name, find), false;
@@ -66,17 +65,24 @@ void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const c
 }
 
 /* What tf32 holds of the elements of an operand. */
-static void operand_round(const Buffers *b, uint32_t arg) {
+static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
+  if (k->arg[arg].dtype != DTYPE_F32) return; /* they fit, or are as wide as tf32 */
   for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
+}
+
+HostKernel *cuda_run_code(Arena *arena, void *object, const Kernel *k, Text *why) {
+  HostKernel *code = NULL;
+  void *symbol = dlsym(object, arena_printf(arena, "run_%s", k->name));
+  if (!symbol) text_add(why, "no run_%s", k->name);
+  memcpy(&code, &symbol, sizeof code);
+  return code;
 }
 
 bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision, uint32_t seed, Text *why) {
   Buffers b;
-  HostKernel *code;
-  void *symbol = dlsym(object, arena_printf(arena, "run_%s", k->name));
-  if (!symbol) return text_add(why, "no run_%s", k->name), false;
-  memcpy(&code, &symbol, sizeof code);
+  HostKernel *code = cuda_run_code(arena, object, k, why);
+  if (!code) return false;
   buffers_fill(arena, k, seed, &b);
-  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32) operand_round(&b, k->lhs), operand_round(&b, k->rhs);
+  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32) operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
   return kernel_agrees(arena, k, code, &b, why);
 }

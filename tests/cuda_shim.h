@@ -67,6 +67,7 @@ static unsigned char *shared_at(u32 at, u32 bytes) {
 static void copy_later(u32 to, const void *from, int bytes, int size) {
   Fiber *f = &fiber[current];
   if (f->ncopy == COPIES) die("too many copies under way");
+  if ((size_t)from % (size_t)size) die("global memory: a misaligned copy");
   f->copy[f->ncopy++] = (Copy){to, from, bytes, size, f->groups};
 }
 device void copy_16(u32 to, const float *from, int bytes) { copy_later(to, from, bytes, 16); }
@@ -88,6 +89,8 @@ device void copy_wait(int n) {
   }
   f->ncopy = left;
 }
+
+device void value_store(u32 to, float x) { memcpy(shared_at(to, 4), &x, 4); }
 
 device u32 word_load(u32 at) {
   u32 x;
