@@ -1,6 +1,7 @@
 /* kernel_proof.c: the proof of kernel.h on the host: every kernel of proof_kernels.h, at shapes
  * that straddle the tiles, for every instruction set of this machine, against float64 under a
- * running error bound. Instruction sets that the machine lacks are compiled, not run. */
+ * running error bound. Instruction sets that the machine lacks are compiled, not run; the shape of
+ * avx512 code runs on avx2 all the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +75,10 @@ static bool case_runs(const Case *c, HostKernel *code, uint32_t number) {
 
 /* True if this machine can run code for `isa`; host_isa() names the best it can. */
 static bool can_run(const char *isa) {
-  static const char *const order[] = {"baseline", "avx2", "avx512"};
+  static const char *const order[] = {"baseline", "avx2", "avx512_on_avx2", "avx512"};
   uint32_t best = 0, asked = 0;
   for (uint32_t i = 0; i < COUNT_OF(order); i++) {
-    if (!strcmp(order[i], host_isa())) best = i;
+    if (!strcmp(order[i], host_isa())) best = i == 1 ? 2 : i;
     if (!strcmp(order[i], isa)) asked = i;
   }
   return asked <= best;
@@ -112,7 +113,7 @@ int main(int argc, char **argv) {
   Score score = {0};
   arena_init(&arena, "proof", 0);
   cases_make(&arena, &all);
-  static const char *const isa[] = {"avx512", "avx2", "baseline"};
+  static const char *const isa[] = {"avx512", "avx512_on_avx2", "avx2", "baseline"};
   for (uint32_t i = 0; i < COUNT_OF(isa); i++)
     if (argc < 2 || !strcmp(argv[1], isa[i])) isa_check(&arena, &all, isa[i], &score);
   printf("%u passed, %u failed, %u skipped\n", score.passed, score.failed, score.skipped);
