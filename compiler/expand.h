@@ -201,6 +201,8 @@ bool bind_net(Expander *x, Context *c, const Ast *net); /* its inputs and argume
 bool is_input_size(const Ast *net, Name name); /* C of tensor x[C, H, W] */
 const char *arguments_text(Expander *x, const Ast *net, Scope *s);
 Name run_data(Expander *x); /* the data set of the request's RUN; 0: none */
+/* ---- expand_bound.c ------------------------------------------------------------------------ */
+bool layers_bounded(Expander *x, const Ast *net);
 /* ---- count.c ---------------------------------------------------------------------------- */
 void layers_count(Expander *x); /* flops and bytes kept, of every row */
 

@@ -30,7 +30,7 @@ void scope_set(Expander *x, Scope *s, Name name, Value v) {
     return;
   }
   if (s->n == s->cap) {
-    uint32_t cap = s->cap ? s->cap * 2 : 8;
+    uint32_t cap = s->cap ? s->cap * 2 : 4;
     s->item = arena_grow(x->arena, s->item, s->cap * sizeof *s->item, cap * sizeof *s->item);
     s->cap = cap;
   }

@@ -221,7 +221,7 @@ bool model_expand(Front *f, const ModelRequest *r, Model *m) {
   expander_open(&x, f, r, m);
   const Ast *net = check_pick(f, AST_NET, r->net);
   if (!net || !recipe_open(&x, &recipe) || !recipe_settings(&x, &recipe)) return false;
-  if (!read_data(&x, net)) return false;
+  if (!layers_bounded(&x, net) || !read_data(&x, net)) return false;
   m->set.net = name_text(f->names, net->name);
   m->set.data = m->data.name ? m->data.name : "";
   m->set.classes = x.facts.classes;
