@@ -110,7 +110,7 @@ static bool explain_terms(Text *out, const char *name, bool found) {
   for (size_t i = 0; term_at(i); i++) {
     const Term *t = term_at(i);
     if (strcmp(t->name, name) != 0) continue;
-    text_add(out, "%s%s, a %s: %s\n", found ? "\n" : "", name, place_text(t->place), t->what);
+    text_add(out, "%s%s (%s): %s\n", found ? "\n" : "", name, place_text(t->place), t->what);
     if (*t->params) text_add(out, "parameters: %s\n", t->params);
     found = true;
   }
@@ -121,7 +121,7 @@ static bool explain_intrinsic(Text *out, const char *name, bool found) {
   const char *word, *synopsis;
   for (size_t i = 0; (word = intrinsic_at(i, &synopsis)) != NULL; i++) {
     if (strcmp(word, name) != 0) continue;
-    text_add(out, "%s%s, a function of the language\n    %s\n", found ? "\n" : "", name, synopsis);
+    text_add(out, "%s%s (function of the language)\n    %s\n", found ? "\n" : "", name, synopsis);
     found = true;
   }
   return found;
@@ -132,7 +132,7 @@ static bool explain_setting(Text *out, const char *name, bool found) {
   for (size_t i = 0; i < COUNT_OF(kinds); i++) {
     const char *hint;
     if (!setting_hint(kinds[i], name, &hint)) continue;
-    text_add(out, "%s%s, a setting of `%s`%s%s\n", found ? "\n" : "", name, ast_word(kinds[i]), *hint ? ": " : "", hint);
+    text_add(out, "%s%s (setting of `%s`)%s%s\n", found ? "\n" : "", name, ast_word(kinds[i]), *hint ? ": " : "", hint);
     found = true;
   }
   return found;

@@ -60,6 +60,7 @@ typedef struct Parse {
   uint32_t npending;
   bool skipping;                  /* between a mistake and the end of its statement */
   uint32_t skip_depth;            /* brackets open around that statement */
+  uint32_t refused_at, refused;   /* Parse.offset at the last mistake; mistakes there so far */
 } Parse;
 
 /* ---- the scanner (lcwnet.l) ------------------------------------------------------------- */

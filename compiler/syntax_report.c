@@ -225,12 +225,21 @@ static const char *describe_found(const Slip *s) {
   return arena_printf(perm, "%s`%s`", what, text_of(s, t->span));
 }
 
+/* Ends the parse when recovery goes round in a circle: mistakes pile up at one place. */
+static void stop_when_stuck(Parse *p) {
+  enum { REFUSED_MAX = LIMIT_NESTING + 8 };
+  p->refused = p->offset == p->refused_at ? p->refused + 1 : 0;
+  p->refused_at = p->offset;
+  if (p->refused > REFUSED_MAX) syntax_stop(p);
+}
+
 void syntax_report(Parse *p, const char *const *expected, int n) {
   static bool (*const slips[])(const Slip *) = {slip_unclosed, slip_assignment, slip_kind_missing, slip_semicolon, slip_comma,
                                                 slip_arrow, slip_keyword, slip_condition, slip_body};
   Slip s = {p, expected, n, p->last[0], p->last[1], p->last[2], false};
   Sources *sources = &p->front->sources;
   s.new_line = source_position(sources, s.found.span).line > source_position(sources, s.before.span).line;
+  stop_when_stuck(p);
   for (size_t i = 0; i < COUNT_OF(slips); i++)
     if (slips[i](&s)) return;
   diag_at(messages(&s), E0200, s.found.span, describe_expected(&s), describe_found(&s));

@@ -14,7 +14,9 @@
 #endif
 #endif
 #ifdef HAVE_ASAN
-#include <sanitizer/asan_interface.h>
+/* As in <sanitizer/asan_interface.h>, which not every compiler brings along. */
+void __asan_poison_memory_region(void const volatile *p, size_t n);
+void __asan_unpoison_memory_region(void const volatile *p, size_t n);
 #define POISON(p, n) __asan_poison_memory_region((p), (n))
 #define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
 enum { GAP = 16 }; /* red zone between two objects of an arena */

@@ -1,7 +1,7 @@
 /* lcwnet.y: tokens to trees. Goes in: syntax_token(). Comes out: Parse.result. Each action is
  * one ast_*() or list_*() call (ast.c); messages are written by syntax_report() (syntax.c).
- * LALR(1) with LAC, no conflicts. GRAMMAR.md is the guide. The stacks have a fixed size, so
- * nothing is allocated here: a deeper text is refused as nested too deeply. */
+ * LALR(1) with LAC, no conflicts. GRAMMAR.md is the guide. The stacks grow in the arena up to
+ * LIMIT_STACK symbols; a deeper text is refused as nested too deeply. */
 %code top {
 /* bison's own code is not written for these warnings. */
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -21,8 +21,19 @@
 %expect 0
 %param { Parse *p }
 %code {
-#define YYINITDEPTH LIMIT_STACK
+#define YYINITDEPTH 128
 #define YYMAXDEPTH LIMIT_STACK
+#define GROW(stack, used, size) \
+  (*(stack) = arena_grow(p->front->perm, *(stack), (size_t)(used), (size_t)(size) * 2 * sizeof **(stack)))
+#define yyoverflow(message, states, nstates, values, nvalues, spans, nspans, size) \
+  do {                                                                             \
+    if (*(size) >= LIMIT_STACK) grammar_error(&yylloc, p, message);                \
+    GROW(states, nstates, *(size));                                                \
+    GROW(values, nvalues, *(size));                                                \
+    GROW(spans, nspans, *(size));                                                  \
+    *(size) *= 2;                                                                  \
+  } while (0)
+/* LAC has a stack of its own, as deep as one reduction chain: it never grows. */
 #define YYMALLOC(bytes) ((void)(bytes), (void *)0)
 #define YYFREE(pointer) ((void)(pointer))
 #define YYLLOC_DEFAULT(result, rhs, n) \
