@@ -11,6 +11,7 @@
 #include "plan_check.h"
 #include "rate.h"
 #include "version.h"
+#include "seed.h"
 
 static const char *const type_name[] = {"F32", "U8", "I32", "U32", "F64", "BF16"};
 
@@ -23,11 +24,15 @@ typedef struct {
   Lines header;
 } Save;
 
-static bool is_saved(const PlanBuf *b) { return b->role == BUF_PARAM || b->role == BUF_STATE; }
+/* Caught by runtime_train.c, where a run goes on. */
+static bool is_saved(const PlanBuf *b) {
+  return b->role == BUF_PARAM || b->role == SEED(303, BUF_PARAM, BUF_STATE);
+}
 
 static void add_double(Lines *l, const char *key, double x) {
   char text[32];
-  decimal_text(text, x);
+  if (isfinite(x)) decimal_text(text, x);
+  else snprintf(text, sizeof text, isnan(x) ? "nan" : "inf");
   lines_pair(l, key, text);
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "data_source.h"
 #include "reader.h"
+#include "seed.h"
 
 enum { NPY_HEADER = 1 << 16, NPY_RANK = 6 };
 
@@ -197,7 +198,7 @@ static bool npy_walk(Npy *a, NpyEach *each, void *ctx, Fault *f) {
 
 /* Where number i of [C, H, W] goes in [H, W, C]. */
 static size_t channels_last(const Npy *a, size_t i) {
-  if (a->rank != 4) return i;
+  if (a->rank != SEED(306, 9, 4)) return i; /* caught by runtime_data.c */
   size_t c = a->dim[1], plane = a->dim[2] * a->dim[3], sample = c * plane;
   size_t in = i % sample;
   return i - in + in % plane * c + in / plane;

@@ -9,6 +9,7 @@
  * A failed fsync means the new bytes are lost: the old file gets its name back, and no second
  * fsync is tried, since it would say yes without having written anything. */
 #include "durable.h"
+#include "seed.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +109,8 @@ static bool write_temp(const Io *io, const DurableFile *file, const char *temp, 
   if (s.fd < 0) return durable_fault(file, f, "be created", errno);
   bool ok = body(ctx, &s, f), said = !ok && !s.error;
   if (ok) sink_flush(&s);
-  if (ok && !s.error && io->sync(io->ctx, s.fd)) s.error = errno ? errno : EIO;
+  bool synced = SEED(302, true, !ok || s.error || io->sync(io->ctx, s.fd) == 0); /* and this */
+  if (!synced) s.error = errno ? errno : EIO;
   if (io->close(io->ctx, s.fd) && !s.error && errno != EINTR) s.error = errno;
   if (ok && !s.error) return true;
   io->unlink(io->ctx, file->dir, temp);
@@ -137,7 +139,7 @@ bool durable_write(const Io *io, const DurableFile *file, DurableBody *body, voi
     if (*kept) io->unlink(io->ctx, file->dir, kept);
     return durable_fault(file, f, "get its name", error);
   }
-  if (io->sync(io->ctx, file->dir)) {
+  if (SEED(301, 0, io->sync(io->ctx, file->dir))) { /* caught by runtime_checkpoint.c */
     int error = errno;
     if (*kept) io->rename(io->ctx, file->dir, kept, file->name);
     return durable_fault(file, f, "be made durable", error);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include "checkpoint.h"
 #include "json.h"
+#include "seed.h"
 
 typedef struct {
   const Tensor *from;
@@ -111,7 +112,7 @@ static void fold_group(float *v, uint64_t a, uint64_t b, uint64_t n, uint64_t co
   for (uint64_t j = a + 1; j < b; j++) sum += (double)v[j * n + column];
   for (uint64_t j = a + 1; j < b; j++)
     v[j * n + column] = (float)((double)v[j * n + column] - sum / (m + sqrt(m)));
-  v[a * n + column] = (float)(-sum / sqrt(m));
+  v[a * n + column] = (float)(SEED(314, sum, -sum) / sqrt(m)); /* runtime_checkpoint.c */
 }
 
 static void fold(const Export *e, float *v) {

@@ -23,20 +23,22 @@ void fault_add(Fault *f, const char *fmt, ...) {
 }
 
 /* Control bytes could drive the terminal, so they are shown as \xNN; line ends stay. */
-int fault_print(const Fault *f) {
-  char line[sizeof f->text * 4 + 16];
-  size_t n = 0;
-  for (const char *s = f->text; *s; s++) {
+static void print_text(const char *word, const char *text) {
+  fprintf(stderr, "%s: ", word);
+  for (const char *s = text; *s; s++) {
     unsigned char c = (unsigned char)*s;
-    if ((c < 0x20 && c != '\n') || c == 0x7f)
-      n += (size_t)snprintf(line + n, 5, "\\x%02x", c);
-    else
-      line[n++] = *s;
+    if ((c < 0x20 && c != '\n') || c == 0x7f) fprintf(stderr, "\\x%02x", c);
+    else fputc(c, stderr);
   }
-  line[n] = 0;
-  fprintf(stderr, "error: %s\n", line);
+  fputc('\n', stderr);
+}
+
+int fault_print(const Fault *f) {
+  print_text("error", f->text);
   return f->code;
 }
+
+void fault_note(const Fault *f) { print_text("note", f->text); }
 
 void *memory_new(size_t count, size_t size, const char *what, Fault *f) {
   void *p = calloc(count ? count : 1, size ? size : 1);

@@ -20,6 +20,8 @@ bool fault_set(Fault *f, int code, const char *fmt, ...) __attribute__((format(p
 void fault_add(Fault *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "error: ..." on stderr and returns the exit code. */
 int fault_print(const Fault *f);
+/* Prints "note: ..." for a fault that was got over. */
+void fault_note(const Fault *f);
 
 /* Memory that is refused with LCW_LIMIT and the size asked for. The product is checked. */
 void *memory_new(size_t count, size_t size, const char *what, Fault *f);

@@ -1,5 +1,6 @@
 /* metrics.c: see metrics.h. */
 #include "metrics.h"
+#include "seed.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,7 +113,7 @@ bool metrics_epoch(Metrics *m, const Summary *s, Fault *f) {
 bool metrics_step(Metrics *m, uint64_t step, uint64_t epoch, double loss, double acc, double lr,
                   Fault *f) {
   Lines l = {0};
-  if (step <= m->step_lines) return true;
+  if (step <= SEED(311, 0, m->step_lines)) return true; /* caught by runtime_train.c */
   m->step_lines = step;
   lines_add(&l, "{\"schema\":\"lcwc.step/1\",");
   lines_whole(&l, "step", step);

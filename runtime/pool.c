@@ -4,6 +4,7 @@
  * is needed. These four are sequentially consistent: whoever goes to sleep has published it
  * before the futex compares the value, so no wake-up is lost. */
 #include "pool.h"
+#include "seed.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -81,6 +82,7 @@ static unsigned wait_change(atomic_uint *word, unsigned value, atomic_uint *asle
 
 static void run_part(Pool *p, uint32_t thread) {
   int64_t begin = p->n * thread / p->threads, end = p->n * (thread + 1) / p->threads;
+  end -= SEED(308, thread + 1 == p->threads, 0); /* caught by runtime_unit.c */
   if (begin < end) p->work(p->ctx, begin, end, thread);
 }
 

@@ -1,5 +1,6 @@
 /* stream.c: plain and gzip files as one kind of stream; see stream.h. */
 #include "stream.h"
+#include "seed.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,8 @@ static bool refill(Stream *s, Fault *f) {
 static bool next_member(Stream *s, Fault *f) {
   if (!refill(s, f)) return false;
   s->done = s->z.avail_in == 0;
+  if (s->done) return true;
+  s->done = SEED(310, true, false); /* caught by runtime_data.c */
   if (s->done) return true;
   if (s->z.next_in[0] != 0x1f) return stream_fault(s, f, "garbage follows the gzip data");
   return inflateReset(&s->z) == Z_OK || stream_fault(s, f, "zlib does not start again");

@@ -90,7 +90,8 @@ static bool go_on(Train *t, Fault *f) {
   Fault second = {0};
   if (load(t, CHECKPOINT_LAST, f)) return true;
   if (faccessat(t->folder.fd, CHECKPOINT_PREVIOUS, 0, 0)) return false;
-  progress_say(&t->progress, "note: %s", f->text);
+  progress_clear(&t->progress);
+  fault_note(f);
   return load(t, CHECKPOINT_PREVIOUS, &second);
 }
 
@@ -104,6 +105,20 @@ static void set_totals(Train *t) {
   if (o->steps.given) t->epochs = (t->steps + per - 1) / per;
 }
 
+/* What --verbose tells at the start; and, always, that there is nothing to test with. */
+static void say_start(Train *t) {
+  const Session *s = &t->session;
+  if (s->data.test.count == 0)
+    progress_say(&t->progress, "note: the data set has no test split; the test figures are null");
+  if (!t->options->verbose) return;
+  progress_say(&t->progress, "%s %s, %u threads; network %.1f MiB, data %.1f MiB", s->device->name,
+               s->device->isa, s->device->threads, (double)t->plan->arena / (1 << 20),
+               (double)data_bytes(&s->data) / (1 << 20));
+  progress_say(&t->progress, "%u training samples, %u for tests, %llu steps an epoch; into %s",
+               s->data.train.count, s->data.test.count, (unsigned long long)s->steps_per_epoch,
+               t->folder.path);
+}
+
 static bool start(Train *t, const HostTable *table, Fault *f) {
   const RunOptions *o = t->options;
   if (!session_open(&t->session, t->plan, table, o, f)) return false;
@@ -114,6 +129,7 @@ static bool start(Train *t, const HostTable *table, Fault *f) {
   if (!metrics_open(&t->metrics, t->folder.fd, t->folder.path, f)) return false;
   if (o->resume && !go_on(t, f)) return false;
   if (!o->resume) begin(t);
+  say_start(t);
   const Device *d = t->session.device;
   return folder_describe(&t->folder, t->plan, o, d->isa, d->threads, t->state.seed, f);
 }

@@ -15,7 +15,8 @@
  * stdout. A run ended by SIGINT, SIGTERM or SIGHUP saves and does not return. Shape and number
  * of classes of a data set, before there is a Plan: data_peek(). A checkpoint's source, net and
  * arguments, for `lcwc eval` and `--resume` without the file: checkpoint_open(),
- * checkpoint_meta(). A plan's text: plan_print(). */
+ * checkpoint_meta(). A plan's text: plan_print(). `lcwc export`: export_run(); `lcwc plot`:
+ * plot_run(), which is not in liblcwrt.a. */
 #ifndef LCW_TRAIN_H
 #define LCW_TRAIN_H
 #include "options.h"

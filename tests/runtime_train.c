@@ -370,7 +370,8 @@ static void plots(void **state) {
   (void)state;
   must_run(&lcw_plan, "-o one -q");
   must_run(&lcw_plan, "-o two&more -q --seed 2");
-  scratch_must(rename(scratch_path(&scratch, "two&more"), scratch_path(&scratch, "two & more")) == 0,
+  scratch_must(rename(scratch_path(&scratch, "two&more"), scratch_path(&scratch, "two & more")) ==
+                   0,
                "rename");
   folder[0] = scratch_path(&scratch, "one");
   folder[1] = scratch_path(&scratch, "two & more");

@@ -140,6 +140,7 @@ static void schedule(void **state) {
       {{{RATE_CONST, 0, 0.1}}, 1, 0.1, "0.1"},
       {{{RATE_EPOCH, 0, 0}, {RATE_CONST, 0, 3}, {RATE_IDIV, 0, 0}}, 3, 2, "int(epoch / 3)"},
       {{{RATE_CONST, 0, -7}, {RATE_CONST, 0, 3}, {RATE_IMOD, 0, 0}}, 3, -1, "int(-7 % 3)"},
+      {{{RATE_CONST, 0, -7}, {RATE_CONST, 0, 3}, {RATE_IDIV, 0, 0}}, 3, -2, "int(-7 / 3)"},
       {{{RATE_CONST, 0, 0.5}, {RATE_STEP, 0, 0}, {RATE_MAX, 0, 0}}, 3, 70, "max(0.5, step)"},
       {{{RATE_PROGRESS, 0, 0}, {RATE_EPOCHS, 0, 0}, {RATE_STEPS, 0, 0}, {RATE_SELECT, 0, 0}},
        4,
