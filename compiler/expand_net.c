@@ -17,8 +17,11 @@ static Val run_input(Expander *x, const char *name, DType dtype, Shape s, Feed f
 /* What a run feeds beside its samples. */
 void declare_inputs(Expander *x) {
   x->batch = (Dim){(int32_t)x->model->set.batch, name_of_text(x->front->names, "N")};
+  bool classes = x->facts.classes || x->request->checks;
   Shape rows = {1, {x->batch}}, pair = {1, {{2, 0}}};
-  x->label = run_input(x, "run.label", DTYPE_I32, rows, FEED_LABEL);
+  if (!classes && x->facts.targets > 1)
+    rows = (Shape){2, {x->batch, {(int32_t)x->facts.targets, 0}}};
+  x->label = run_input(x, "run.label", classes ? DTYPE_I32 : DTYPE_F32, rows, FEED_LABEL);
   x->rate = run_input(x, "run.rate", DTYPE_F32, (Shape){0}, FEED_RATE);
   x->step = run_input(x, "run.step", DTYPE_U32, pair, FEED_STEP);
 }

@@ -11,8 +11,9 @@
 
 static Name text_name(Expander *x, const char *s) { return name_of_text(x->front->names, s); }
 
-/* The labels as [N, 1]. */
+/* The labels as [N, 1], or as many columns as there are targets. */
 static Val label_column(Expander *x) {
+  if (graph_node(x->graph, x->label)->shape.rank == 2) return x->label;
   return graph_reshape(x->graph, x->label, (Shape){2, {x->batch, {1, 0}}});
 }
 
@@ -25,6 +26,7 @@ static void output_rows(Expander *x, Phase phase, Out out, const char *name, Val
 /* The loss of every sample, [N, 1]; 0 after an error. */
 static Val loss_rows(Expander *x, const Recipe *r, Val z) {
   Value block = recipe_block(x, r, "loss");
+  x->graph->span = block.span;
   Frame top = {.id = ++x->frames, .closed = true};
   Context c = {x->top, &top, NULL};
   Value in[] = {value_tensor(z, block.span), value_tensor(label_column(x), block.span)};

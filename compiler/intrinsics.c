@@ -166,6 +166,8 @@ Value do_update(Use *u) {
 
 Value do_training(Use *u) { return value_bool(u->x->mode != MODE_EVAL, u->at); }
 
+Value do_class_count(Use *u) { return value_int(u->x->facts.classes, u->at); }
+
 Value do_step(Use *u) {
   Graph *g = u->x->graph;
   Attr first = {.slice = {0, 0, 1}};

@@ -18,6 +18,7 @@ typedef struct {
   uint32_t rank, dim[3];     /* of a sample as stored: [H, W, C] or [n] */
   uint32_t dtype;            /* DTYPE_U8 or DTYPE_F32 */
   uint32_t classes;          /* 0: targets are numbers */
+  uint32_t targets;          /* then, how many per sample; 0 means 1 */
   uint32_t samples;          /* of the training split; 0: unknown */
 } ModelFacts;
 
