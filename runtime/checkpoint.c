@@ -29,6 +29,7 @@ static bool is_saved(const PlanBuf *b) {
   return b->role == BUF_PARAM || b->role == SEED(303, BUF_PARAM, BUF_STATE);
 }
 
+/* A number of the metadata, as the text that reads back equal. */
 static void add_double(Lines *l, const char *key, double x) {
   char text[32];
   if (isfinite(x)) decimal_text(text, x);
@@ -36,12 +37,14 @@ static void add_double(Lines *l, const char *key, double x) {
   lines_pair(l, key, text);
 }
 
+/* The same for whole numbers. */
 static void add_whole(Lines *l, const char *key, uint64_t x) {
   char text[32];
   snprintf(text, sizeof text, "%llu", (unsigned long long)x);
   lines_pair(l, key, text);
 }
 
+/* Where the run stands. */
 static void add_state(Lines *l, const TrainState *s) {
   add_whole(l, "step", s->step);
   add_whole(l, "epoch", s->epoch);
@@ -79,6 +82,7 @@ static void add_origin(Lines *l, const Plan *p) {
   lines_pair(l, "source", plan_text(p, s->source));
 }
 
+/* The groups of lanes of the parameters in lcw form, for export. */
 static void add_folds(Lines *l, const Plan *p) {
   for (uint32_t i = 0; i < p->nbuf; i++) {
     const PlanBuf *b = plan_buf(p, i);
@@ -89,6 +93,7 @@ static void add_folds(Lines *l, const Plan *p) {
   }
 }
 
+/* The table of tensors, in the order in which their data follows. */
 static void add_tensors(Lines *l, const Plan *p) {
   uint64_t at = 0;
   for (uint32_t i = 0; i < p->nbuf; i++) {
@@ -129,14 +134,17 @@ static bool walk_data(Save *s, bool (*each)(void *ctx, const char *p, size_t n),
   return true;
 }
 
+/* A step of walk_data() for the checksum. */
 static bool hash_block(void *ctx, const char *p, size_t n) {
   uint64_t *h = ctx;
   *h = hash64(p, n, *h);
   return true;
 }
 
+/* And for the file. */
 static bool write_block(void *ctx, const char *p, size_t n) { return sink_write(ctx, p, n); }
 
+/* The bytes of the file: length, header, data. */
 static bool save_body(void *ctx, Sink *sink, Fault *f) {
   Save *s = ctx;
   uint64_t n = s->header.n; /* little-endian, as is the machine */

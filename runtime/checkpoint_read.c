@@ -17,6 +17,7 @@
 #include "reader.h"
 #include "seed.h"
 
+/* Every refusal of this file: its name and the reason. */
 static bool damaged(const Checkpoint *c, Fault *f, const char *what) {
   return fault_set(f, LCW_DATA, "%s: %s", c->shown, what);
 }
@@ -35,6 +36,7 @@ static bool read_at(const Checkpoint *c, uint64_t at, void *out, size_t n, Fault
 
 /* ---- the header -------------------------------------------------------------------------- */
 
+/* The DType of a name; DTYPE_COUNT if it is none. */
 static uint32_t type_of(const char *name) {
   uint32_t t = 0;
   while (t < DTYPE_COUNT && strcmp(name, tensor_type(t))) t++;
@@ -53,6 +55,7 @@ static bool read_shape(Json *j, Tensor *t) {
   return true;
 }
 
+/* "data_offsets":[begin,end]. */
 static bool read_offsets(Json *j, Tensor *t) {
   return json_expect(j, '[') && json_whole(j, &t->begin) && json_expect(j, ',') &&
          json_whole(j, &t->end) && json_expect(j, ']');
@@ -104,6 +107,7 @@ static bool read_metadata(Checkpoint *c, Json *j) {
   return true;
 }
 
+/* Tensors by name. */
 static int name_order(const void *a, const void *b) {
   return strcmp((*(const Tensor *const *)a)->name, (*(const Tensor *const *)b)->name);
 }
@@ -210,6 +214,7 @@ static bool check_sum(const Checkpoint *c, uint64_t h, uint64_t sum, Fault *f) {
 
 /* ---- the interface ----------------------------------------------------------------------- */
 
+/* Opens a plain file; a pipe would block, a device never end. */
 static bool open_file(Checkpoint *c, int dir, const char *name, struct stat *st, Fault *f) {
   c->fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (c->fd < 0 || fstat(c->fd, st)) return damaged(c, f, strerror(errno));
@@ -217,6 +222,7 @@ static bool open_file(Checkpoint *c, int dir, const char *name, struct stat *st,
   return true;
 }
 
+/* The proof, in order: length, text, checksum taken out, header, data against the checksum. */
 static bool read_checkpoint(Checkpoint *c, uint64_t size, Fault *f) {
   unsigned char raw[8];
   uint64_t sum;
@@ -290,6 +296,7 @@ static bool same_shape(const Tensor *t, const PlanBuf *b) {
          !memcmp(t->dim, b->dim, b->rank * sizeof *b->dim);
 }
 
+/* The data of one tensor, block by block, to its buffer. */
 static bool load_tensor(const Checkpoint *c, const Tensor *t, const PlanBuf *b, Device *d,
                         char *block, Fault *f) {
   for (uint64_t at = 0, n; at < b->bytes; at += n) {
@@ -331,11 +338,13 @@ bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
   return ok;
 }
 
+/* A whole number of the metadata. */
 static bool meta_whole(const Checkpoint *c, const char *key, uint64_t *out) {
   const char *s = checkpoint_meta(c, key);
   return s && decimal_whole(s, out);
 }
 
+/* A real one; nan and inf are numbers too. */
 static bool meta_double(const Checkpoint *c, const char *key, double *out) {
   const char *s = checkpoint_meta(c, key);
   char *end;

@@ -73,6 +73,7 @@ const HostTable *cpu_select(const HostTable *table, const char *cpu, Fault *f) {
   return NULL;
 }
 
+/* The arena: at a huge page, and zero as the system gives it. */
 static bool cpu_alloc(Device *d, uint64_t bytes, Fault *f) {
   Cpu *c = (Cpu *)d;
   if (__builtin_add_overflow(bytes, (uint64_t)HUGE_PAGE, &c->bytes)) c->bytes = UINT64_MAX;
@@ -103,12 +104,14 @@ static void cpu_zero(Device *d, uint64_t offset, uint64_t n) {
   memset(((Cpu *)d)->arena + offset, 0, n);
 }
 
+/* The part of a kernel that one thread computes, with its own scratch. */
 static void launch_part(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
   const Launch *l = ctx;
   char *scratch = l->cpu->scratch ? l->cpu->scratch + l->cpu->scratch_bytes * thread : NULL;
   l->code(l->arg, begin, end, scratch);
 }
 
+/* Turns buffers into pointers and shares the chunks out among the threads. */
 static void cpu_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf, uint32_t narg) {
   Cpu *c = (Cpu *)d;
   const PlanKernel *kernel = PLAN_AT(p, PlanKernel, p->kernel) + k;
@@ -119,6 +122,7 @@ static void cpu_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf
   pool_run(c->pool, launch_part, &l, kernel->chunks ? kernel->chunks : 1);
 }
 
+/* Also of a device that was only half opened. */
 static void cpu_close(Device *d) {
   Cpu *c = (Cpu *)d;
   pool_close(c->pool);
@@ -137,6 +141,7 @@ static uint64_t scratch_of(const Plan *p) {
   return (most + LINE - 1) / LINE * LINE;
 }
 
+/* One block for all threads. */
 static bool scratch_alloc(Cpu *c, Fault *f) {
   uint64_t bytes;
   if (c->scratch_bytes == 0) return true;

@@ -63,6 +63,7 @@ static Moments moments_of_bytes(const Data *d, uint32_t first, uint32_t stride) 
   return (Moments){mean / 255, sqrt(square / (double)n) / 255};
 }
 
+/* Floats are summed in the order of the file. */
 static Moments moments_of_floats(const Data *d, uint32_t first, uint32_t stride) {
   const float *p = d->train.sample;
   uint64_t count = (uint64_t)d->train.count * d->train.sample_bytes / sizeof *p, n = 0;
@@ -74,6 +75,7 @@ static Moments moments_of_floats(const Data *d, uint32_t first, uint32_t stride)
   return (Moments){mean, sqrt(square / (double)n)};
 }
 
+/* Scale and shift of each channel, or one pair for all. */
 static bool find_scale(Data *d, Normalize how, Fault *f) {
   double unit = d->dtype == DTYPE_U8 ? 1.0 / 255 : 1.0;
   d->scale = memory_new(d->channels, sizeof *d->scale, "the channels", f);
@@ -92,6 +94,7 @@ static bool find_scale(Data *d, Normalize how, Fault *f) {
   return true;
 }
 
+/* Of shape, samples and labels of the training split. */
 static uint64_t fingerprint(const Data *d) {
   const uint32_t head[] = {d->train.count, d->dtype,  d->rank,   d->dim[0],
                            d->dim[1],      d->dim[2], d->classes};
@@ -102,6 +105,7 @@ static uint64_t fingerprint(const Data *d) {
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* The function that reads a kind of source; some kinds are for later. */
 static DataSource *source_of(const DataRequest *r, Fault *f) {
   switch (r->kind) {
   case DATA_IDX: return idx_open;
@@ -118,6 +122,7 @@ static DataSource *source_of(const DataRequest *r, Fault *f) {
   return NULL;
 }
 
+/* Splits, shape and classes; without bytes if `peek`. */
 static bool data_read(Data *d, const DataRequest *r, bool peek, Fault *f) {
   *d = (Data){.classes = r->classes};
   DataSource *source = source_of(r, f);

@@ -11,6 +11,7 @@
 
 typedef struct { uint32_t rank; uint64_t dim[4]; size_t bytes; } IdxHead;
 
+/* Reads and proves a header. */
 static bool idx_head(Stream *s, IdxHead *h, Fault *f) {
   unsigned char raw[4 + 4 * 4];
   Reader r = reader_of(raw, sizeof raw);
@@ -74,6 +75,7 @@ static bool idx_shape(Data *d, DataSplit *split, const IdxHead *h, const Stream 
   return true;
 }
 
+/* The images of a split. */
 static bool idx_images(Data *d, DataSplit *split, Stream *s, bool peek, Fault *f) {
   IdxHead h;
   if (!idx_head(s, &h, f) || !idx_shape(d, split, &h, s, f)) return false;

@@ -66,6 +66,7 @@ static bool take_shape(const char **p, Npy *a) {
   return true;
 }
 
+/* The type by its name; refused types are shown. */
 static bool set_type(Npy *a, const char *descr, Fault *f) {
   char what[160];
   for (int t = 0; t < NPY_TYPES; t++)
@@ -128,6 +129,7 @@ static bool npy_head(Npy *a, Fault *f) {
   return ok;
 }
 
+/* Opens a file, proves its header and that its size is what the header says. */
 static bool npy_file(Npy *a, const DataRequest *r, const char *path, Fault *f) {
   char shown[PATH_BYTES];
   size_t bytes;
@@ -204,6 +206,7 @@ static size_t channels_last(const Npy *a, size_t i) {
   return i - in + in % plane * c + in / plane;
 }
 
+/* Keeps bytes as bytes; anything else becomes f32 and must be finite there. */
 static bool store_sample(void *ctx, size_t i, double x, const Npy *a, Fault *f) {
   size_t to = channels_last(a, i);
   if (a->type == NPY_U1) {
@@ -215,12 +218,14 @@ static bool store_sample(void *ctx, size_t i, double x, const Npy *a, Fault *f) 
   return isfinite(y) || fault_set(f, LCW_DATA, "%s: number %zu is not finite in f32", a->s.name, i);
 }
 
+/* A number to be met, in f32. */
 static bool store_target(void *ctx, size_t i, double x, const Npy *a, Fault *f) {
   float y = (float)x;
   ((float *)ctx)[i] = y;
   return isfinite(y) || fault_set(f, LCW_DATA, "%s: number %zu is not finite in f32", a->s.name, i);
 }
 
+/* A label that largest_label() has seen. */
 static bool store_label(void *ctx, size_t i, double x, const Npy *a, Fault *f) {
   (void)a;
   (void)f;
@@ -237,6 +242,7 @@ static bool largest_label(void *ctx, size_t i, double x, const Npy *a, Fault *f)
   return true;
 }
 
+/* The samples of a split, channels last. */
 static bool npy_samples(Data *d, DataSplit *split, Npy *a, bool peek, Fault *f) {
   uint32_t dtype = a->type == NPY_U1 ? DTYPE_U8 : DTYPE_F32, dim[3] = {0}, rank = a->rank - 1;
   size_t item = dtype == DTYPE_U8 ? 1 : 4;
@@ -254,11 +260,13 @@ static bool npy_samples(Data *d, DataSplit *split, Npy *a, bool peek, Fault *f) 
   return split->sample && npy_walk(a, store_sample, split->sample, f);
 }
 
+/* Targets of regression. */
 static bool npy_targets(DataSplit *split, Npy *a, Fault *f) {
   split->label = memory_new(a->count, sizeof(float), a->s.name, f);
   return split->label && npy_walk(a, store_target, split->label, f);
 }
 
+/* Labels: integers, one a sample, checked before they are stored. */
 static bool npy_classes(Data *d, DataSplit *split, Npy *a, bool peek, Fault *f) {
   double most = 0;
   if (a->type < NPY_U1) return stream_fault(&a->s, f, "labels must be integers (u1, i4, i8)");
@@ -271,6 +279,7 @@ static bool npy_classes(Data *d, DataSplit *split, Npy *a, bool peek, Fault *f) 
   return split->label && npy_walk(a, store_label, split->label, f);
 }
 
+/* Either of them; there must be one for each sample. */
 static bool npy_labels(Data *d, DataSplit *split, Npy *a, bool targets, bool peek, Fault *f) {
   if (a->dim[0] != split->count)
     return fault_set(f, LCW_DATA, "%s: %llu rows for %u samples", a->s.name,
@@ -280,6 +289,7 @@ static bool npy_labels(Data *d, DataSplit *split, Npy *a, bool targets, bool pee
   return peek || npy_targets(split, a, f);
 }
 
+/* Both files of a split. */
 static bool npy_split(Data *d, DataSplit *split, const DataRequest *r, const char *x, const char *y,
                       bool peek, Fault *f) {
   Npy a;

@@ -20,6 +20,7 @@ static void draw_centres(const Synthetic *s, unsigned char *centre) {
     }
 }
 
+/* Nearly Gaussian, of mean NOISE_MEAN and deviation 148. */
 static int sum_of_bytes(uint32_t w) {
   return (int)(w & 255) + (int)(w >> 8 & 255) + (int)(w >> 16 & 255) + (int)(w >> 24);
 }
@@ -36,6 +37,7 @@ static void draw_sample(const Synthetic *s, uint32_t i, uint32_t split, unsigned
   }
 }
 
+/* All samples of a split; the splits draw from streams of their own. */
 static bool draw_split(const Synthetic *s, DataSplit *d, uint64_t count, uint32_t split, bool peek,
                        Fault *f) {
   if (count > UINT32_MAX) return fault_set(f, LCW_LIMIT, "synthetic: too many samples");

@@ -73,6 +73,7 @@ static bool write_all(Sink *s, const char *p, size_t n) {
   return !s->error;
 }
 
+/* Writes what the sink holds. */
 static bool sink_flush(Sink *s) {
   size_t n = s->n;
   s->n = 0;
@@ -87,6 +88,7 @@ bool sink_write(Sink *s, const void *p, size_t n) {
   return !s->error;
 }
 
+/* .NAME.XXXXXXXX.tmp, not to be guessed. */
 static bool temp_name(char *out, const char *name) {
   unsigned random;
   if (getrandom(&random, sizeof random, 0) != sizeof random) return false;
@@ -96,6 +98,7 @@ static bool temp_name(char *out, const char *name) {
   return false;
 }
 
+/* A message with the file and the system's reason. */
 static bool durable_fault(const DurableFile *file, Fault *f, const char *what, int error) {
   return fault_set(f, LCW_DATA, "%s/%s: cannot %s: %s", file->shown, file->name, what,
                    strerror(error));
@@ -154,6 +157,7 @@ bool durable_write(const Io *io, const DurableFile *file, DurableBody *body, voi
 
 typedef struct { const void *p; size_t n; } Bytes;
 
+/* The body of durable_bytes(). */
 static bool bytes_body(void *ctx, Sink *s, Fault *f) {
   const Bytes *b = ctx;
   (void)f;

@@ -27,6 +27,7 @@ bool checkpoint_of_run(Checkpoint *c, const char *path, Fault *f) {
   return checkpoint_open(c, AT_FDCWD, name, NULL, f);
 }
 
+/* The result, as words or as JSON. */
 static void print_eval(const Session *s, const RunOptions *o, const char *path,
                        const Figures *sum) {
   Lines l = {0};
@@ -50,6 +51,7 @@ static void print_eval(const Session *s, const RunOptions *o, const char *path,
   lines_free(&l);
 }
 
+/* Loads the numbers, evaluates the test split and prints. */
 static bool eval(Session *s, Checkpoint *c, const RunOptions *o, Fault *f) {
   TrainState state;
   Figures sum = {0};
@@ -75,6 +77,7 @@ int eval_run(const Plan *p, const HostTable *table, const RunOptions *o, const c
 
 /* ---- profile ----------------------------------------------------------------------------- */
 
+/* Ascending, for the median. */
 static int double_order(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);

@@ -81,6 +81,7 @@ static void feed_rows(Executor *e, const PlanBuf *b, const void *from, uint64_t 
   e->device->zero(e->device, at, b->offset + b->bytes - at);
 }
 
+/* Fills an input from the batch, by what it is fed from. */
 static void feed(Executor *e, const PlanBuf *b, const Batch *batch) {
   Device *d = e->device;
   const DataSplit *s = batch->split;
@@ -96,6 +97,7 @@ static void feed(Executor *e, const PlanBuf *b, const Batch *batch) {
   }
 }
 
+/* The one switch over what a Plan can do. */
 static void execute_step(Executor *e, const PlanStep *s, const Batch *batch) {
   const Plan *p = e->plan;
   Device *d = e->device;

@@ -47,6 +47,7 @@ static bool torch_name(const char *name, char *out, size_t n) {
   return false;
 }
 
+/* Only V is folded and turned; its name ends in ".v". */
 static bool is_weight(const Tensor *t) {
   const char *dot = strrchr(t->name, '.');
   return !strcmp(dot ? dot + 1 : t->name, "v");
@@ -78,6 +79,7 @@ static bool fold_valid(const char *s, uint64_t lanes) {
   return true;
 }
 
+/* The fan-in of a weight: all sizes but the last. */
 static uint64_t lanes_of(const Tensor *t) {
   uint64_t n = 1;
   for (uint32_t i = 0; i + 1 < t->rank; i++) n *= t->dim[i];
@@ -115,6 +117,7 @@ static void fold_group(float *v, uint64_t a, uint64_t b, uint64_t n, uint64_t co
   v[a * n + column] = (float)(SEED(314, sum, -sum) / sqrt(m)); /* runtime_checkpoint.c */
 }
 
+/* Every group of lanes, for every output. */
 static void fold(const Export *e, float *v) {
   uint64_t n = e->from->dim[e->from->rank - 1];
   for (const char *s = e->fold; *s;) {
@@ -150,6 +153,7 @@ static bool write_tensor(const Exports *x, const Export *e, Sink *sink, Fault *f
 
 /* ---- the file ---------------------------------------------------------------------------- */
 
+/* The header of the exported file: shapes as PyTorch has them. */
 static void build_header(Exports *x) {
   uint64_t at = 0;
   const char *net = checkpoint_meta(x->c, "net");
@@ -170,6 +174,7 @@ static void build_header(Exports *x) {
   while (x->header.n % 8 && !x->header.bad) lines_bytes(&x->header, " ", 1);
 }
 
+/* The bytes of the exported file. */
 static bool export_body(void *ctx, Sink *sink, Fault *f) {
   Exports *x = ctx;
   uint64_t n = x->header.n;
@@ -197,6 +202,7 @@ static void default_path(const Checkpoint *c, char *out, size_t n) {
            good ? net : "export");
 }
 
+/* Chooses, folds and writes. */
 static bool export(Exports *x, const char *path, Fault *f) {
   DurableFile file = {.dir = -1};
   char folder[1024];

@@ -18,6 +18,7 @@ static const char *const run_file[] = {"run.json",      "source.lcwnet",     "me
                                        CHECKPOINT_LAST, CHECKPOINT_PREVIOUS, CHECKPOINT_BEST};
 enum { RUN_FILES = sizeof run_file / sizeof *run_file };
 
+/* A message that begins with the folder. */
 static bool folder_fault(const RunFolder *r, Fault *f, const char *what) {
   return fault_set(f, LCW_DATA, "%s: %s", r->path, what);
 }
@@ -40,6 +41,7 @@ static bool folder_lock(RunFolder *r, Fault *f) {
                               : folder_fault(r, f, strerror(errno));
 }
 
+/* True if any file of a run is there. */
 static bool holds_run(int fd) {
   for (int i = 0; i < RUN_FILES; i++)
     if (faccessat(fd, run_file[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0) return true;
@@ -78,6 +80,7 @@ static bool make_numbered(char *path, size_t n, const Plan *p, Fault *f) {
   return fault_set(f, LCW_LIMIT, "%s: there are too many runs", path);
 }
 
+/* Removes the files of a run and nothing else. */
 static bool clear_run(RunFolder *r, Fault *f) {
   for (int i = 0; i < RUN_FILES; i++)
     if (unlinkat(r->fd, run_file[i], 0) && errno != ENOENT)
@@ -128,6 +131,7 @@ bool folder_resume(RunFolder *r, const Plan *p, const RunOptions *o, Fault *f) {
 
 /* ---- run.json ---------------------------------------------------------------------------- */
 
+/* The command line, word by word. */
 static void add_command(Lines *l, const RunOptions *o) {
   lines_add(l, "\"command\":[");
   for (int i = 0; i < o->argc; i++) {
@@ -137,6 +141,7 @@ static void add_command(Lines *l, const RunOptions *o) {
   lines_close(l, "],");
 }
 
+/* The settings as they were resolved. */
 static void add_settings(Lines *l, const Plan *p) {
   const PlanSettings *s = &p->set;
   char rate[2048];

@@ -19,8 +19,10 @@ static uint64_t read32(const unsigned char *p) {
   return x;
 }
 
+/* One round of a lane. */
 static uint64_t mix(uint64_t acc, uint64_t x) { return rotate(acc + x * P2, 31) * P1; }
 
+/* Takes a lane into the result. */
 static uint64_t merge(uint64_t h, uint64_t acc) { return (h ^ mix(0, acc)) * P1 + P4; }
 
 /* The stripes of 32 bytes: four independent lanes. */

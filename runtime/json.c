@@ -9,6 +9,7 @@
 
 enum { JSON_DEPTH = 8 };
 
+/* The first fault stays. */
 static bool json_bad(Json *j) {
   j->bad = true;
   return false;
@@ -45,6 +46,7 @@ static bool read_hex(Json *j, uint32_t *out) {
   return true;
 }
 
+/* Writes a code point. */
 static char *put_utf8(char *out, uint32_t c) {
   if (c < 0x80) {
     *out++ = (char)c;
@@ -192,6 +194,7 @@ bool utf8_proper(const char *s, size_t n) {
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
+/* Room for n more bytes and a NUL. */
 static bool lines_room(Lines *l, size_t n) {
   if (l->bad || n < l->cap - l->n) return !l->bad;
   size_t cap = l->cap ? l->cap : 256;

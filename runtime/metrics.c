@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A message with the file and the system's reason. */
 static bool metrics_fault(const Metrics *m, Fault *f, const char *what, int error) {
   return fault_set(f, LCW_DATA, "%s: cannot be %s: %s", m->shown, what, strerror(error));
 }

@@ -68,6 +68,7 @@ bool options_unknown(const char *arg, const char *const *more, Fault *f) {
 
 /* ---- values ------------------------------------------------------------------------------ */
 
+/* --NAME: "VALUE" is not what was wanted. */
 static bool wrong_value(const Row *r, const char *value, const char *wanted, Fault *f) {
   return fault_set(f, LCW_USAGE, "--%s: \"%.200s\" is not %s", r->name, value, wanted);
 }
@@ -90,6 +91,7 @@ static bool choose(const Row *r, const char *value, OptionCHOICE *out, Fault *f)
   return wrong_value(r, value, wanted, f);
 }
 
+/* A whole number up to the limit of its row. */
 static bool count(const Row *r, const char *value, OptionCOUNT *out, Fault *f) {
   if (!decimal_whole(value, &out->n)) return wrong_value(r, value, "a whole number", f);
   if (out->n > r->limit)
@@ -100,6 +102,7 @@ static bool count(const Row *r, const char *value, OptionCOUNT *out, Fault *f) {
   return true;
 }
 
+/* A number of bytes with its unit. */
 static bool bytes(const Row *r, const char *value, OptionBYTES *out, Fault *f) {
   out->given = decimal_bytes(value, &out->n);
   return out->given || wrong_value(r, value, "a number of bytes, such as 512M or 2GiB", f);

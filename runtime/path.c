@@ -38,6 +38,7 @@ static int open_by_steps(int dir, const char *path, int flags) {
   return -1;
 }
 
+/* By the kernel where it can, else by hand. */
 static int open_beneath(int dir, const char *path, int flags) {
   struct open_how how = {.flags = (uint64_t)(unsigned)flags,
                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};

@@ -45,6 +45,7 @@ static bool table_inside(const Plan *p, uint64_t at, uint64_t n, uint64_t row, u
   return at % align == 0 && at <= p->size && n <= (p->size - at) / row;
 }
 
+/* The block is as long as it says, and its tables lie in it. */
 static bool check_header(const Plan *p, uint64_t size, Fault *f) {
   if (size && size < sizeof *p) return bad(f, "header", 0, "shorter than its header");
   if (p->magic != PLAN_MAGIC) return bad(f, "header", 0, "not a plan");
@@ -62,6 +63,7 @@ static bool check_header(const Plan *p, uint64_t size, Fault *f) {
   return true;
 }
 
+/* The phases follow one another and cover all steps. */
 static bool check_phases(const Plan *p, Fault *f) {
   for (uint32_t i = 0; i < PHASE_COUNT; i++)
     if (p->phase[i] > p->phase[i + 1]) return bad(f, "phase", i, "ends before it begins");
@@ -102,6 +104,7 @@ static bool check_meaning(const Plan *p, const PlanBuf *b) {
   }
 }
 
+/* Names, kinds, places and sizes. */
 static bool check_bufs(const Plan *p, Fault *f) {
   for (uint32_t i = 0; i < p->nbuf; i++) {
     const PlanBuf *b = plan_buf(p, i);
@@ -119,6 +122,7 @@ static bool check_bufs(const Plan *p, Fault *f) {
   return true;
 }
 
+/* Every kernel has a name, code and not too many arguments. */
 static bool check_kernels(const Plan *p, Fault *f) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel);
   for (uint32_t i = 0; i < p->nkernel; i++) {
@@ -155,6 +159,7 @@ static const char *step_fault(const Plan *p, const PlanStep *s) {
   return NULL;
 }
 
+/* Every operand of every step exists. */
 static bool check_steps(const Plan *p, Fault *f) {
   const PlanStep *step = PLAN_AT(p, PlanStep, p->step);
   for (uint32_t i = 0; i < p->nstep; i++) {
@@ -177,6 +182,7 @@ static bool check_rate(const Plan *p, Fault *f) {
   return p->nrate == 0 || depth == 1 || bad(f, "rate", p->nrate, "does not leave one value");
 }
 
+/* Texts exist; batch and sample have a size. */
 static bool check_settings(const Plan *p, Fault *f) {
   const PlanSettings *s = &p->set;
   const uint32_t text[] = {s->file,        s->net,          s->recipe,    s->data,
@@ -195,6 +201,7 @@ static bool check_settings(const Plan *p, Fault *f) {
 
 typedef struct { uint64_t begin, end; uint32_t row; } Range;
 
+/* Ranges by where they begin. */
 static int range_order(const void *a, const void *b) {
   uint64_t x = ((const Range *)a)->begin, y = ((const Range *)b)->begin;
   return (x > y) - (x < y);

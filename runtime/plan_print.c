@@ -16,8 +16,10 @@ static const char *const step_text[] = {
 static const char *const source_text[] = {"none", "idx", "npy", "synthetic", "cifar", "images"};
 static const char *const normalize_text[] = {"none", "channel", "global"};
 
+/* For %llu. */
 static unsigned long long big(uint64_t x) { return x; }
 
+/* What is trained, on what, how. */
 static void print_settings(const Plan *p, FILE *out) {
   const PlanSettings *s = &p->set;
   char rate[2048];
@@ -38,6 +40,7 @@ static void print_settings(const Plan *p, FILE *out) {
   fprintf(out, "  params    %llu\n  arena     %llu bytes\n", big(plan_params(p)), big(p->arena));
 }
 
+/* One line: number, role, type, dims, place, name, meaning. */
 static void print_buf(const Plan *p, uint32_t i, FILE *out) {
   const PlanBuf *b = plan_buf(p, i);
   char dims[96] = "[";
@@ -53,6 +56,7 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
   fputc('\n', out);
 }
 
+/* One line: number, code, work and name. */
 static void print_kernel(const Plan *p, uint32_t i, FILE *out) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel) + i;
   fprintf(out, "  k%-5u code %-4u chunks %-5u flops %-12llu bytes %-12llu scratch %llu  %s", i,
@@ -61,6 +65,7 @@ static void print_kernel(const Plan *p, uint32_t i, FILE *out) {
   fputc('\n', out);
 }
 
+/* One line: what is done to which buffers. */
 static void print_step(const Plan *p, const PlanStep *s, FILE *out) {
   fputs("  ", out);
   for (const char *c = step_text[s->op]; *c; c++) fputc(*c - 'A' + 'a', out);

@@ -60,6 +60,7 @@ static bool add_row(Curve *c, const Row *row, Fault *f) {
   return true;
 }
 
+/* All epochs of a run; its name is that of the folder. */
 static bool read_curve(Curve *c, const char *folder, Fault *f) {
   char path[1200], *line = NULL;
   size_t cap = 0, length = strlen(folder);
@@ -82,6 +83,7 @@ static bool read_curve(Curve *c, const char *folder, Fault *f) {
 
 /* ---- drawing ----------------------------------------------------------------------------- */
 
+/* Epochs, or steps as long as no epoch is complete. */
 static double x_of(const Curve *c, const Row *r) {
   return isnan(c->per_epoch) ? r->steps : r->steps / c->per_epoch;
 }
@@ -105,6 +107,7 @@ static void fit_panel(Panel *p, const Curve *c, int n, int first) {
   p->top = high;
 }
 
+/* One curve. */
 static bool draw_series(Lines *l, const Panel *p, const Curve *c, unsigned color, int series,
                         Fault *f) {
   Point *point = memory_new(c->n, sizeof *point, "the curves", f);
@@ -116,6 +119,7 @@ static bool draw_series(Lines *l, const Panel *p, const Curve *c, unsigned color
   return true;
 }
 
+/* The panel of the two series that begin at `first`. */
 static bool draw_panel(Lines *l, double x, const char *title, const Curve *c, int n, int first,
                        Fault *f) {
   Panel p = {
@@ -144,6 +148,7 @@ static void draw_legend(Lines *l, const Curve *c, int n) {
   svg_entry(l, WIDTH - 150, 48, "training", 7, true);
 }
 
+/* The whole drawing. */
 static bool draw(Lines *l, const Curve *c, int n, const char *title, Fault *f) {
   char text[160];
   double height = TOP + HEIGHT + 84 + (n + 2) / 3 * ROW;
@@ -159,6 +164,7 @@ static bool draw(Lines *l, const Curve *c, int n, const char *title, Fault *f) {
 
 /* ---- the file ---------------------------------------------------------------------------- */
 
+/* To stdout, to a file, or into the first folder. */
 static bool write_plot(const Lines *l, const char *first, const char *out, Fault *f) {
   RunFolder folder = {.fd = -1};
   char path[1024];

@@ -80,12 +80,14 @@ static unsigned wait_change(atomic_uint *word, unsigned value, atomic_uint *asle
   return now;
 }
 
+/* The share of one thread. */
 static void run_part(Pool *p, uint32_t thread) {
   int64_t begin = p->n * thread / p->threads, end = p->n * (thread + 1) / p->threads;
   end -= SEED(308, thread + 1 == p->threads, 0); /* caught by runtime_unit.c */
   if (begin < end) p->work(p->ctx, begin, end, thread);
 }
 
+/* A worker's life: wait for a round, do its share, say so. */
 static void *worker_main(void *arg) {
   Worker *w = arg;
   Pool *p = w->pool;
@@ -134,6 +136,7 @@ static bool worker_start(Pool *p, uint32_t i, Fault *f) {
   return true;
 }
 
+/* Ends the workers that were started. */
 static void stop_workers(Pool *p, uint32_t started) {
   p->stop = true;
   start_round(p);

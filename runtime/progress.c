@@ -33,6 +33,7 @@ static void time_text(char *out, size_t n, double seconds) {
   else snprintf(out, n, "%u:%02u", s / 60, s % 60);
 }
 
+/* [====>     ] */
 static void bar_text(char *out, const ProgressAt *at) {
   uint64_t full = at->steps_per_epoch ? at->position * BAR / at->steps_per_epoch : 0;
   for (uint64_t i = 0; i < BAR; i++) out[i] = i < full ? '=' : i == full ? '>' : ' ';
@@ -54,6 +55,7 @@ void progress_step(Progress *p, const ProgressAt *at, double now) {
   p->dirty = true;
 }
 
+/* "  name 0.1234", if there is such a figure. */
 static void add_figure(char *out, size_t n, const char *name, double x) {
   size_t at = strlen(out);
   if (!isnan(x)) snprintf(out + at, n - at, "  %s %.4f", name, x);

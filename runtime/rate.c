@@ -20,6 +20,7 @@ static double divide_whole(double a, double b) {
   return b == 0 ? NAN : SEED(313, floor, trunc)(a / b); /* caught by runtime_unit.c */
 }
 
+/* With the sign of a, as C has it. */
 static double remainder_whole(double a, double b) { return b == 0 ? NAN : fmod(a, b); }
 
 /* The value of one row; v[0..pops) are its operands. */

@@ -12,11 +12,13 @@ static const uint64_t PROGRAM_BYTES = 8 << 20; /* code, tables, blocks of readin
 
 /* ---- memory before anything else --------------------------------------------------------- */
 
+/* Memory of this machine. */
 static uint64_t physical_bytes(void) {
   long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
   return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
 }
 
+/* Scratch of all threads. */
 static uint64_t scratch_bytes(const Plan *p, uint32_t threads) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel);
   uint64_t most = 0;
@@ -49,6 +51,7 @@ static bool check_memory(const Plan *p, const RunOptions *o, Fault *f) {
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* The orders of training and of evaluation; an epoch needs a whole batch. */
 static bool open_orders(Session *s, Fault *f) {
   uint32_t train = s->data.train.count, test = s->data.test.count;
   uint64_t batch = s->plan->set.batch;
@@ -96,6 +99,7 @@ void session_close(Session *s) {
 
 /* ---- running ----------------------------------------------------------------------------- */
 
+/* Rows of the batch at `position` of this epoch. */
 static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uint64_t seed,
                          float rate) {
   uint64_t batch = s->plan->set.batch;
@@ -172,6 +176,7 @@ static bool check_numbers(const Session *s, Phase phase, uint32_t rows, uint64_t
   return false;
 }
 
+/* The largest constraint residual, or `most` if that is larger. */
 static double largest_residual(const Session *s, Phase phase, double most) {
   uint32_t at = 0;
   const PlanBuf *b;

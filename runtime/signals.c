@@ -15,6 +15,7 @@ void signals_raise(int n) {
   _Exit(128 + n); /* not reached: the default action of each of them ends the process */
 }
 
+/* The thread that waits; the second signal to stop ends the process here. */
 static void *signals_main(void *arg) {
   Signals *s = arg;
   for (int n;;) {

@@ -44,11 +44,13 @@ void svg_text(Lines *l, double x, double y, const char *anchor, const char *styl
   lines_add(l, "</text>\n");
 }
 
+/* A straight line. */
 static void svg_line(Lines *l, double x1, double y1, double x2, double y2, const char *style) {
   lines_add(l, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" %s/>\n", x1, y1, x2, y2,
             style);
 }
 
+/* From the data's coordinates to pixels. */
 static double pixel_x(const Panel *p, double x) {
   return p->x + (x - p->left) / (p->right - p->left) * p->width;
 }
@@ -80,6 +82,7 @@ static void tick_text(char *out, size_t n, double x, double step) {
   else snprintf(out, n, "%.*f", decimals, fabs(x) < step / 2 ? 0.0 : x);
 }
 
+/* Ticks, their numbers and the name of the axis. */
 static void x_axis(Lines *l, const Panel *p, double step) {
   char text[32];
   for (int i = 0; p->left + i * step <= p->right + step / 2; i++) {
@@ -91,6 +94,7 @@ static void x_axis(Lines *l, const Panel *p, double step) {
   svg_text(l, p->x + p->width / 2, p->y + p->height + 40, "middle", "", p->x_label);
 }
 
+/* The same, with lines across the panel. */
 static void y_axis(Lines *l, const Panel *p, double step) {
   char text[32];
   for (int i = 0; p->bottom + i * step <= p->top + step / 2; i++) {
@@ -113,6 +117,7 @@ void svg_panel(Lines *l, Panel *p) {
   svg_text(l, p->x + p->width / 2, p->y - 12, "middle", "font-weight=\"bold\"", p->title);
 }
 
+/* Dashed curves are also lighter. */
 static const char *dash_of(bool dashed) {
   return dashed ? " stroke-dasharray=\"5 4\" opacity=\"0.75\"" : "";
 }

@@ -38,6 +38,7 @@ typedef struct {
 
 /* ---- begin, or go on --------------------------------------------------------------------- */
 
+/* A new run: parameters from the seed. */
 static void begin(Train *t) {
   t->state = (TrainState){.seed = t->options->seed.given ? t->options->seed.n : t->plan->set.seed,
                           .fingerprint = t->session.data.fingerprint, .best_loss = INFINITY};
@@ -71,6 +72,7 @@ static bool check_same(const Train *t, const Checkpoint *c, const TrainState *s,
   return true;
 }
 
+/* Takes up a checkpoint, if it is of this run. */
 static bool load(Train *t, const char *name, Fault *f) {
   Checkpoint c;
   if (!checkpoint_open(&c, t->folder.fd, name, t->folder.path, f)) return false;
@@ -119,6 +121,7 @@ static void say_start(Train *t) {
                t->folder.path);
 }
 
+/* Everything before the first step; a folder is made only when all else is right. */
 static bool start(Train *t, const HostTable *table, Fault *f) {
   const RunOptions *o = t->options;
   if (!session_open(&t->session, t->plan, table, o, f)) return false;
@@ -136,11 +139,13 @@ static bool start(Train *t, const HostTable *table, Fault *f) {
 
 /* ---- saving ------------------------------------------------------------------------------ */
 
+/* Writes the state under a name. */
 static bool save_as(Train *t, const char *name, const char *keep, Fault *f) {
   DurableFile file = {t->folder.fd, t->folder.path, name, keep, 0600};
   return checkpoint_save(&io_system, &file, t->plan, t->session.device, &t->state, f);
 }
 
+/* The lines of metrics first, so that none before the checkpoint can be missing. */
 static bool save(Train *t, Fault *f) {
   return metrics_sync(&t->metrics, f) && save_as(t, CHECKPOINT_LAST, CHECKPOINT_PREVIOUS, f);
 }
@@ -153,12 +158,14 @@ static bool save_best(Train *t, Fault *f) {
 
 /* ---- steps ------------------------------------------------------------------------------- */
 
+/* The learning rate of the next step. */
 static float rate_now(const Train *t) {
   RateTime now = {(double)t->state.epoch, (double)t->state.step, (double)t->epochs,
                   (double)t->steps};
   return (float)rate_of(t->plan, &now);
 }
 
+/* Where the run is, for the progress line. */
 static ProgressAt progress_now(const Train *t) {
   double step = t->train_steps ? t->train_seconds / (double)t->train_steps : 0;
   const TrainState *s = &t->state;
@@ -191,6 +198,7 @@ static bool step(Train *t, Fault *f) {
                       figure_mean(sum.hits, sum.samples), (double)rate, f);
 }
 
+/* Ascending, for the median. */
 static int time_order(const void *a, const void *b) {
   float x = *(const float *)a, y = *(const float *)b;
   return (x > y) - (x < y);
@@ -250,6 +258,7 @@ static bool close_epoch(Train *t, bool last, Fault *f) {
   return (!(due_save || best) || save(t, f)) && (!best || save_best(t, f));
 }
 
+/* To the end, or to a signal; the order of samples is drawn anew for each epoch. */
 static bool steps(Train *t, Fault *f) {
   TrainState *s = &t->state;
   while (s->step < t->steps && !atomic_load(&t->signals.stop)) {
@@ -276,6 +285,7 @@ static bool nothing_left(Train *t, Fault *f) {
   return t->options->resume || save(t, f);
 }
 
+/* The last line, for people. */
 static void print_words(const Train *t) {
   const Summary *s = &t->summary;
   printf("%s: %llu epochs, %llu steps", s->net, (unsigned long long)s->epochs,
@@ -288,6 +298,7 @@ static void print_words(const Train *t) {
   printf(", %.1f s; in %s\n", s->seconds, t->folder.path);
 }
 
+/* The last line; one that cannot be written is an error. */
 static bool print_summary(const Train *t, Fault *f) {
   Lines l = {0};
   if (t->options->json) {
@@ -309,6 +320,7 @@ static bool stopped(Train *t, Fault *f) {
   return true;
 }
 
+/* The whole run. */
 static bool train(Train *t, const HostTable *table, Fault *f) {
   if (!signals_open(&t->signals, f) || !start(t, table, f)) return false;
   if (t->state.step >= t->steps) return nothing_left(t, f) && print_summary(t, f);

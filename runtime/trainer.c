@@ -10,6 +10,7 @@
 extern const Plan lcw_plan;
 extern const HostTable lcw_table[];
 
+/* What it trains, the options, an example. */
 static void print_help(const char *name) {
   const PlanSettings *s = &lcw_plan.set;
   printf("%s: trains %s(%s) on %s with %s\n\n", name, plan_text(&lcw_plan, s->net),
