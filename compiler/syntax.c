@@ -255,7 +255,11 @@ static Token next_token(Parse *p) {
   return t;
 }
 
+/* More mistakes than anybody reads: the rest of the text is left alone. */
+enum { MISTAKES_MAX = 1000 };
+
 int syntax_token(TokenValue *value, Span *span, Parse *p) {
+  if (messages(p)->errors > MISTAKES_MAX) syntax_stop(p);
   Token t = next_token(p);
   remember(p, t);
   *value = t.value;
