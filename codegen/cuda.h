@@ -17,8 +17,8 @@ typedef enum { CUDA_FP32, CUDA_TF32 } CudaPrecision;
 typedef struct {
   CudaPrecision precision; /* of CONTRACT: FFMA, or mma.sync on operands that were rounded */
   uint32_t stages;         /* slabs of K in flight, at least 2; 4 need about 130 KB in tf32 */
-  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored; sums of the value see
-                            * the rounded one, arguments without the bit all its digits */
+  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored; sums of the value
+                            * see the rounded one, arguments without the bit all its digits */
   Sources *sources;        /* for #line; NULL: none */
 } CudaOptions;
 
@@ -57,7 +57,8 @@ bool clang_compile(Arena *arena, const char *text, const char *arch, CudaImage *
 /* Of the loop with most multiply instructions (HMMA, else FFMA), and of the whole function. */
 typedef struct {
   uint32_t loop, after, total;                       /* instructions; NOPs at the end not counted */
-  uint32_t multiplies, shared_loads, copies, global; /* in the loop: HMMA or FFMA, LDSM and LDS, LDGSTS, LDG and STG */
+  uint32_t multiplies, shared_loads, copies, global; /* in the loop: HMMA or FFMA; LDSM and LDS;
+                                                      * LDGSTS; LDG and STG */
   uint32_t spills;                                   /* LDL and STL, anywhere */
   uint32_t registers;
 } SassCount;

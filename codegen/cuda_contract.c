@@ -1,7 +1,6 @@
 /* cuda_contract.c: a CONTRACT as CUDA text: linear and convolution, forward, dgrad and wgrad.
  *
- *   prologue   sums over K per column, by the block, two threads a column, while the first
- *              copies are under way
+ *   prologue   sums over K per column, by the block, two threads a column
  *   loop       a slab of K: wait for it, start the copies of the one `stages - 1` further, multiply
  *   epilogue   the scalar program on the sums in registers: what varies over rows only comes
  *              first, then per column, then per element; sums over M go through shuffles and
@@ -19,14 +18,11 @@ static uint32_t tiles_of(const Kernel *k, AxisPart part) {
   return (uint32_t)((kernel_extent(k, kernel_axes(k, part)) + TILE - 1) / TILE);
 }
 
-/* Sums over M: they go through `partial`. */
-static bool reduces(const Emit *e, uint32_t i, uint32_t stage) {
-  return e->k->instr[i].op == I_REDUCE && e->k->instr[i].stage == stage;
-}
-
+/* How many sums over M there are: they go through `partial`. */
 static uint32_t column_sums(const Kernel *k) {
   uint32_t n = 0;
-  for (uint32_t i = 0; i < k->ninstr; i++) n += k->instr[i].op == I_REDUCE && k->instr[i].stage == STAGE_EPILOGUE;
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    n += k->instr[i].op == I_REDUCE && k->instr[i].stage == STAGE_EPILOGUE;
   return n;
 }
 
@@ -45,7 +41,8 @@ void contract_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) 
   if (!column_sums(k)) return;
   uint64_t columns = kernel_extent(k, kernel_axes(k, PART_N));
   launch->partial = column_sums(k) * (uint64_t)p->grid[1] * columns * 4;
-  launch->piece[launch->npiece++] = (CudaPiece){.grid = {(uint32_t)((columns + BLOCK - 1) / BLOCK), 1, 1}, .block = BLOCK};
+  launch->piece[launch->npiece++] =
+      (CudaPiece){.grid = {(uint32_t)((columns + BLOCK - 1) / BLOCK), 1, 1}, .block = BLOCK};
   snprintf(launch->piece[1].name, sizeof launch->piece[1].name, "%s_column", k->name);
 }
 
@@ -55,7 +52,7 @@ static void prologue_print(Emit *e) {
   const Kernel *k = e->k;
   bool any = false;
   for (uint32_t i = 0; i < k->ninstr; i++) {
-    if (!reduces(e, i, STAGE_PROLOGUE)) continue;
+    if (!stage_reduces(e, i, STAGE_PROLOGUE)) continue;
     emit_line(e, "__shared__ float over_k_%u[2][%d];", i, TILE);
     any = true;
   }
@@ -64,19 +61,17 @@ static void prologue_print(Emit *e) {
   emit_block(e);
   emit_line(e, "const int n = n0 + thread_index() %% %d;", TILE);
   e->live[PART_N] = columns % TILE ? emit_printf(e, "n < %d", columns) : NULL;
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_PROLOGUE)) emit_line(e, "float v%u = %s;", i, identity_text(&k->instr[i]));
+  sums_begin(e, STAGE_PROLOGUE);
   stage_print(e, STAGE_PROLOGUE, 0);
   stage_print(e, STAGE_PROLOGUE, IN_N);
   emit_line(e, "#pragma unroll 8");
   emit_open(e, "for (int k = thread_index() / %d; k < %d; k += 2)", TILE, part_extent(e, PART_K));
   stage_print(e, STAGE_PROLOGUE, IN_K);
   stage_print(e, STAGE_PROLOGUE, IN_K | IN_N);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_PROLOGUE)) reduce_print(e, i);
+  terms_print(e, STAGE_PROLOGUE);
   emit_close(e);
   for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_PROLOGUE))
+    if (stage_reduces(e, i, STAGE_PROLOGUE))
       emit_line(e, "over_k_%u[thread_index() / %d][thread_index() %% %d] = v%u;", i, TILE, TILE, i);
   emit_close(e);
 }
@@ -106,12 +101,10 @@ static void loop_print(Emit *e, const Tile *t, const Operand *lhs, const Operand
 
 /* ---- epilogue ------------------------------------------------------------------------------- */
 
-/* A sum over M from the rows of a thread to those of the tile. */
+/* A sum over M from the rows of a thread to those of its warp. */
 static void rows_reduce_print(Emit *e, const Tile *t, uint32_t i) {
-  bool max = e->k->instr[i].fn == SCALAR_max;
   for (int lanes = t->lanes_from; lanes <= t->lanes_to; lanes *= 2)
-    emit_line(e, max ? "v%u = larger(v%u, __shfl_xor_sync(0xffffffffu, v%u, %d));"
-                     : "v%u = v%u + __shfl_xor_sync(0xffffffffu, v%u, %d);", i, i, i, lanes);
+    reduce_print(e, i, emit_printf(e, "__shfl_xor_sync(0xffffffffu, v%u, %d)", i, lanes));
   emit_line(e, "if (%s) over_m_%u[%s][n - n0] = v%u;", t->leads, i, t->warp_row, i);
 }
 
@@ -122,7 +115,8 @@ static void rows_print(Emit *e, const Tile *t) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     const Instr *n = &e->k->instr[i];
     bool value = n->op == I_LOAD || n->op == I_SCALAR || n->op == I_RANDOM;
-    if (value && n->stage == STAGE_EPILOGUE && e->parts[i] == IN_M) emit_line(e, "float v%u[8];", i);
+    if (value && n->stage == STAGE_EPILOGUE && e->parts[i] == IN_M)
+      emit_line(e, "float v%u[8];", i);
   }
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < 8; i++)");
@@ -133,21 +127,20 @@ static void rows_print(Emit *e, const Tile *t) {
 
 /* Values that vary over columns only: the prologue's sums, then the epilogue's own. */
 static void column_values_print(Emit *e) {
-  for (uint32_t i = 0; i < e->k->ninstr; i++) {
-    if (!reduces(e, i, STAGE_PROLOGUE)) continue;
-    bool max = e->k->instr[i].fn == SCALAR_max;
-    emit_line(e, max ? "const float v%u = larger(over_k_%u[0][n - n0], over_k_%u[1][n - n0]);"
-                     : "const float v%u = over_k_%u[0][n - n0] + over_k_%u[1][n - n0];", i, i, i);
-  }
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (stage_reduces(e, i, STAGE_PROLOGUE))
+      emit_line(e, "const float v%u = %s;", i,
+                combine_text(e, i, emit_printf(e, "over_k_%u[0][n - n0]", i),
+                             emit_printf(e, "over_k_%u[1][n - n0]", i)));
   stage_print(e, STAGE_PROLOGUE, IN_N);
   stage_print(e, STAGE_EPILOGUE, IN_N);
 }
 
 /* The elements of one column of the thread. */
 static void elements_print(Emit *e, const Tile *t) {
-  const Kernel *k = e->k;
   const char *inside = NULL;
-  if (e->live[PART_M] && e->live[PART_N]) inside = emit_printf(e, "%s && %s", e->live[PART_M], e->live[PART_N]);
+  if (e->live[PART_M] && e->live[PART_N])
+    inside = emit_printf(e, "%s && %s", e->live[PART_M], e->live[PART_N]);
   else inside = e->live[PART_M] ? e->live[PART_M] : e->live[PART_N];
   const char *live[2] = {e->live[PART_M], e->live[PART_N]};
   e->live[PART_M] = e->live[PART_N] = NULL; /* tested once per element */
@@ -156,29 +149,26 @@ static void elements_print(Emit *e, const Tile *t) {
   emit_line(e, "const int m = row + %s;", t->row_of);
   if (inside) emit_line(e, "if (!(%s)) continue;", inside);
   stage_print(e, STAGE_EPILOGUE, IN_M | IN_N);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_EPILOGUE)) reduce_print(e, i);
+  terms_print(e, STAGE_EPILOGUE);
   emit_close(e);
   e->live[PART_M] = live[0], e->live[PART_N] = live[1];
 }
 
+/* The sums of the tile, to `partial`. */
 static void partial_print(Emit *e, const Tile *t) {
   const Kernel *k = e->k;
-  int32_t columns = part_extent(e, PART_N), index = 0;
-  uint32_t tiles = tiles_of(k, PART_M);
+  int32_t columns = part_extent(e, PART_N);
+  uint32_t first = 0;
   emit_line(e, "__syncthreads();");
   emit_line(e, "const int n = n0 + thread_index();");
-  if (columns % TILE) emit_line(e, "if (thread_index() >= %d || n >= %d) return;", TILE, columns);
-  else emit_line(e, "if (thread_index() >= %d) return;", TILE);
+  emit_line(e, "if (thread_index() >= %d || n >= %d) return;", TILE, columns);
   for (uint32_t i = 0; i < k->ninstr; i++) {
-    if (!reduces(e, i, STAGE_EPILOGUE)) continue;
-    bool max = k->instr[i].fn == SCALAR_max;
+    if (!stage_reduces(e, i, STAGE_EPILOGUE)) continue;
     emit_line(e, "float v%u = over_m_%u[0][thread_index()];", i, i);
-    emit_line(e, "#pragma unroll");
-    emit_line(e, max ? "for (int w = 1; w < %d; w++) v%u = larger(v%u, over_m_%u[w][thread_index()]);"
-                     : "for (int w = 1; w < %d; w++) v%u = v%u + over_m_%u[w][thread_index()];",
-              t->warps, i, i, i);
-    emit_line(e, "partial[(%u + block_y()) * %d + n] = v%u;", (uint32_t)index++ * tiles, columns, i);
+    for (int w = 1; w < t->warps; w++)
+      reduce_print(e, i, emit_printf(e, "over_m_%u[%d][thread_index()]", i, w));
+    emit_line(e, "partial[(%u + block_y()) * %d + n] = v%u;", first, columns, i);
+    first += tiles_of(k, PART_M);
   }
 }
 
@@ -193,16 +183,16 @@ static void epilogue_print(Emit *e, const Tile *t) {
   stage_print(e, STAGE_EPILOGUE, 0);
   rows_print(e, t);
   for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_EPILOGUE)) emit_line(e, "__shared__ float over_m_%u[%d][%d];", i, t->warps, TILE);
+    if (stage_reduces(e, i, STAGE_EPILOGUE))
+      emit_line(e, "__shared__ float over_m_%u[%d][%d];", i, t->warps, TILE);
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int j = 0; j < 8; j++)");
   emit_line(e, "const int n = column + %s;", t->column_of);
   column_values_print(e);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_EPILOGUE)) emit_line(e, "float v%u = %s;", i, identity_text(&k->instr[i]));
+  sums_begin(e, STAGE_EPILOGUE);
   elements_print(e, t);
   for (uint32_t i = 0; i < k->ninstr; i++)
-    if (reduces(e, i, STAGE_EPILOGUE)) rows_reduce_print(e, t, i);
+    if (stage_reduces(e, i, STAGE_EPILOGUE)) rows_reduce_print(e, t, i);
   emit_close(e);
   if (column_sums(k)) partial_print(e, t);
 }
@@ -216,34 +206,40 @@ static void need(const Kernel *k, uint32_t i, bool *only) {
   only[i] = true;
   if (n->op == I_STORE) need(k, n->a, only);
   const uint16_t operand[3] = {n->a, n->b, n->c};
-  for (uint32_t j = 0; n->op == I_SCALAR && j < scalar_operands(n->fn); j++) need(k, operand[j], only);
+  for (uint32_t j = 0; n->op == I_SCALAR && j < scalar_operands(n->fn); j++)
+    need(k, operand[j], only);
+}
+
+/* The sums of the tiles, in their order. */
+static void tiles_print(Emit *e, int32_t columns) {
+  uint32_t tiles = tiles_of(e->k, PART_M), first = 0;
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!stage_reduces(e, i, STAGE_EPILOGUE)) continue;
+    emit_open(e, "for (int tile = 0; tile < %u; tile++)", tiles);
+    reduce_print(e, i, emit_printf(e, "partial[(%u + tile) * %d + n]", first, columns));
+    emit_close(e);
+    first += tiles;
+  }
 }
 
 static bool column_print(Emit *e) {
   const Kernel *k = e->k;
   bool only[MAX_INSTR] = {false};
+  int32_t columns = part_extent(e, PART_N);
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (k->instr[i].op == I_STORE && k->instr[i].stage == STAGE_COLUMN) need(k, i, only);
   for (uint32_t i = 0; i < k->ninstr; i++)
-    if (only[i] && reduces(e, i, STAGE_PROLOGUE)) {
-      text_add(e->why, "%s: its column stage reads a sum of the prologue, which CUDA text keeps in the first function", k->name);
+    if (only[i] && stage_reduces(e, i, STAGE_PROLOGUE)) {
+      text_add(e->why, "%s: in CUDA text a column stage can't read a sum of the prologue", k->name);
       return false;
     }
   e->arrays = 0, e->only = only;
   e->live[PART_M] = e->live[PART_N] = NULL;
   function_open(e, "_column", true);
   emit_line(e, "const int n = block_x() * %d + thread_index();", BLOCK);
-  int32_t columns = part_extent(e, PART_N), index = 0;
-  uint32_t tiles = tiles_of(k, PART_M);
   if (columns % BLOCK) emit_line(e, "if (n >= %d) return;", columns);
-  for (uint32_t i = 0; i < k->ninstr; i++) {
-    if (!reduces(e, i, STAGE_EPILOGUE)) continue;
-    bool max = k->instr[i].fn == SCALAR_max;
-    emit_line(e, "float v%u = %s;", i, identity_text(&k->instr[i]));
-    emit_line(e, max ? "for (int tile = 0; tile < %u; tile++) v%u = larger(v%u, partial[(%u + tile) * %d + n]);"
-                     : "for (int tile = 0; tile < %u; tile++) v%u = v%u + partial[(%u + tile) * %d + n];",
-              tiles, i, i, (uint32_t)index++ * tiles, columns);
-  }
+  sums_begin(e, STAGE_EPILOGUE);
+  tiles_print(e, columns);
   for (uint32_t s = 0; s < k->nstage; s++) stage_print(e, s, 0), stage_print(e, s, IN_N);
   emit_close(e);
   return true;

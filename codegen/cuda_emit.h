@@ -8,7 +8,8 @@
 #include "cuda.h"
 
 #define PART_COUNT (PART_K + 1u)
-enum { IN_P = 1 << PART_P, IN_R = 1 << PART_R, IN_M = 1 << PART_M, IN_N = 1 << PART_N, IN_K = 1 << PART_K };
+enum { IN_P = 1 << PART_P, IN_R = 1 << PART_R, IN_M = 1 << PART_M, IN_N = 1 << PART_N };
+enum { IN_K = 1 << PART_K };
 
 typedef enum {
 #define SCALAR(name, n, text, deriv, flops) SCALAR_##name,
@@ -57,11 +58,13 @@ uint32_t scalar_operands(uint32_t fn);
 const char *type_text(const Arg *a);                         /* of its elements */
 const char *float_of(Emit *e, const Arg *a, const char *element);
 const char *operand_text(Emit *e, uint32_t i);
-const char *identity_text(const Instr *reduce);
 /* Prints the instructions of `stage` that vary over exactly `parts`; REDUCEs are the caller's. */
 void stage_print(Emit *e, uint32_t stage, uint32_t parts);
-/* Adds the term of REDUCE i to its accumulator v<i>. */
-void reduce_print(Emit *e, uint32_t i);
+bool stage_reduces(const Emit *e, uint32_t i, uint32_t stage); /* instruction i is a REDUCE of it */
+void sums_begin(Emit *e, uint32_t stage);                    /* its accumulators */
+void terms_print(Emit *e, uint32_t stage);                   /* a term to each of them */
+const char *combine_text(Emit *e, uint32_t i, const char *a, const char *b); /* by REDUCE i */
+void reduce_print(Emit *e, uint32_t i, const char *value);   /* a value to accumulator i */
 bool stage_has(const Emit *e, uint32_t stage, uint32_t parts);
 
 /* ---- cuda_row.c, cuda_contract.c ------------------------------------------------------------ */
@@ -80,7 +83,7 @@ enum { TILE = 128, BLOCK = 256 };  /* a block computes TILE x TILE elements, a t
 /* How a precision cuts the tile; thread's rows are row + of(i), its columns column + of(j). */
 typedef struct {
   int slab;                        /* values of K per step of the pipeline */
-  bool swizzled;                   /* K-major operands stay K-major, in swizzled rows of 128 bytes */
+  bool swizzled;                   /* K-major operands stay so, in swizzled rows of 128 bytes */
   int pitch;                       /* words between two values of K of the other operands */
   const char *names;               /* a line of what the next two stand on, or NULL */
   const char *row, *column;        /* of the thread, in the tile */
@@ -101,7 +104,8 @@ typedef struct {
   bool rows;                        /* consecutive along K in memory */
   bool straight, steady;            /* address linear, no guard: over its part; over K */
   uint32_t vector;                  /* elements per copy: 4 or 1 */
-  int lanes, step, copies;          /* threads side by side; what the next copy is apart; copies per thread */
+  int lanes, step, copies;          /* threads side by side; rows to a thread's next copy; copies
+                                     * of a thread per slab */
   int bytes;                        /* of a slab in shared memory */
 } Operand;
 

@@ -63,33 +63,39 @@ static Team team_choose(const Kernel *k) {
 
 void row_launch(const Kernel *k, CudaLaunch *launch) {
   uint32_t rows = (uint32_t)team_row[team_choose(k)].rows;
-  launch->piece[0].grid[0] = (uint32_t)((kernel_extent(k, kernel_axes(k, PART_P)) + rows - 1) / rows);
+  launch->piece[0].grid[0] =
+      (uint32_t)((kernel_extent(k, kernel_axes(k, PART_P)) + rows - 1) / rows);
+}
+
+/* The sums of a row, from the lanes of its team. */
+static void team_sums_print(Emit *e, uint32_t stage, Team team) {
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (stage_reduces(e, i, stage))
+      emit_line(e, "v%u = %s_%s(v%u%s);", i, team_row[team].reduce,
+                e->k->instr[i].fn == SCALAR_max ? "max" : "add", i,
+                team_row[team].shares ? ", share" : "");
+}
+
+/* True if something of a stage is done for every element of a row. */
+static bool stage_loops(const Emit *e, uint32_t stage) {
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (stage_reduces(e, i, stage)) return true;
+  return stage_has(e, stage, IN_R) || stage_has(e, stage, IN_P | IN_R);
 }
 
 /* The loop of a stage along its row, and the sums that it leaves. */
 static void stage_loop_print(Emit *e, uint32_t stage, Team team) {
-  const Kernel *k = e->k;
-  uint32_t element = IN_R | (kernel_axes(k, PART_P) ? (uint32_t)IN_P : 0);
-  bool any = stage_has(e, stage, IN_R) || stage_has(e, stage, element);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (k->instr[i].op == I_REDUCE && k->instr[i].stage == stage) {
-      emit_line(e, "float v%u = %s;", i, identity_text(&k->instr[i]));
-      any = true;
-    }
-  if (!any) return;
+  if (!stage_loops(e, stage)) return;
   const char *limit = emit_printf(e, "%d", part_extent(e, PART_R));
   if (e->live[PART_P]) limit = emit_printf(e, "(%s ? %s : 0)", e->live[PART_P], limit);
+  sums_begin(e, stage);
   emit_line(e, "#pragma unroll 4");
   emit_open(e, "for (int r = lane; r < %s; r += %d)", limit, team_row[team].lanes);
   stage_print(e, stage, IN_R);
-  if (element != IN_R) stage_print(e, stage, element);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (k->instr[i].op == I_REDUCE && k->instr[i].stage == stage) reduce_print(e, i);
+  stage_print(e, stage, IN_P | IN_R);
+  terms_print(e, stage);
   emit_close(e);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (k->instr[i].op == I_REDUCE && k->instr[i].stage == stage)
-      emit_line(e, "v%u = %s_%s(v%u%s);", i, team_row[team].reduce,
-                k->instr[i].fn == SCALAR_max ? "max" : "add", i, team_row[team].shares ? ", share" : "");
+  team_sums_print(e, stage, team);
 }
 
 void row_print(Emit *e) {
@@ -98,8 +104,8 @@ void row_print(Emit *e) {
   int32_t rows = part_extent(e, PART_P);
   function_open(e, "", false);
   if (team_row[team].shares) emit_line(e, "__shared__ float share[%d];", BLOCK);
-  emit_line(e, "const int p = block_x() * %d + %s, lane = %s;", team_row[team].rows, team_row[team].row,
-            team_row[team].lane);
+  emit_line(e, "const int p = block_x() * %d + %s, lane = %s;", team_row[team].rows,
+            team_row[team].row, team_row[team].lane);
   e->once = "lane == 0";
   e->sync = team == TEAM_WARP ? "__syncwarp();" : "__syncthreads();";
   if (rows % team_row[team].rows) {

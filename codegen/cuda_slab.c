@@ -22,7 +22,8 @@ static uint32_t part_last(const Kernel *k, AxisPart part) {
 
 /* True if four elements along `axis` are one aligned load, inside or outside together. */
 static bool axis_vectors(const Kernel *k, const Arg *a, uint32_t axis) {
-  if (a->dtype != DTYPE_F32 || a->stride[axis] != 1 || k->extent[axis] % 4 || a->offset % 4) return false;
+  if (a->dtype != DTYPE_F32 || a->stride[axis] != 1 || k->extent[axis] % 4 || a->offset % 4)
+    return false;
   for (uint32_t i = 0; i < k->naxis; i++)
     if (i != axis && a->stride[i] % 4) return false;
   for (uint32_t g = 0; g < a->nguard; g++)
@@ -55,10 +56,12 @@ Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part) 
   return o;
 }
 
-/* ---- along K ----------------------------------------------------------------------------------- */
+/* ---- along K -------------------------------------------------------------------------------- */
 
 /* True if a slab never crosses the fastest axis of K: then k0, k1 ... are an odometer. */
-static bool odometer_fits(const Kernel *k, const Tile *t) { return k->extent[part_last(k, PART_K)] % t->slab == 0; }
+static bool odometer_fits(const Kernel *k, const Tile *t) {
+  return k->extent[part_last(k, PART_K)] % t->slab == 0;
+}
 
 static bool odometer_used(const Kernel *k, const Tile *t, const Operand *lhs, const Operand *rhs) {
   return odometer_fits(k, t) && !(lhs->steady && rhs->steady);
@@ -99,19 +102,23 @@ static const char *along_text(Emit *e, const Tile *t, const int64_t *stride, boo
   for (uint32_t a = 0; a < e->k->naxis; a++) {
     if (e->k->part[a] != PART_K || !stride[a]) continue;
     const char *digit = digit_name(e, a);
-    const char *term = stride[a] == 1 ? digit : emit_printf(e, "%s * %lld%s", digit, (long long)stride[a], wide ? "ll" : "");
+    const char *term = stride[a] == 1 ? digit
+                                      : emit_printf(e, "%s * %lld%s", digit, (long long)stride[a],
+                                                    wide ? "ll" : "");
     sum = sum ? sum_text(e, sum, term) : term;
   }
   return sum;
 }
 
 /* The thread's own k, where it is part of a pointer or a coordinate. */
-static const char *own_text(Emit *e, const Tile *t, const Operand *o, const int64_t *stride, const char *sum) {
+static const char *own_text(Emit *e, const Tile *t, const Operand *o, const int64_t *stride,
+                            const char *sum) {
   int64_t step = 0;
   if (o->steady) walk_linear(e->k, stride, PART_K, &step);
   else if (odometer_fits(e->k, t)) step = stride[part_last(e->k, PART_K)];
   if (!step) return sum;
-  return sum_text(e, sum, emit_printf(e, step == 1 ? "%s_k" : "%s_k * %lld", o->name, (long long)step));
+  return sum_text(e, sum,
+                  emit_printf(e, step == 1 ? "%s_k" : "%s_k * %lld", o->name, (long long)step));
 }
 
 /* ---- before the loop ------------------------------------------------------------------------ */
@@ -120,10 +127,11 @@ static const char *own_text(Emit *e, const Tile *t, const Operand *o, const int6
 static void place_print(Emit *e, const Tile *t, const Operand *o, int base) {
   const char *n = o->name;
   if (!o->rows || !t->swizzled)
-    emit_line(e, "const u32 %s_to = base + %d + (%s_k * %d + %s_row) * 4;", n, base, n, t->pitch, n);
+    emit_line(e, "const u32 %s_to = base + %d + (%s_k * %d + %s_row) * 4;", n, base, n, t->pitch,
+              n);
   else
-    emit_line(e, "const u32 %s_to = base + %d + %s_row * 128 + ((%s_k / 4 ^ %s_row %% 8) << 4) + %s_k %% 4 * 4;", n,
-              base, n, n, n, n);
+    emit_line(e, "const u32 %s_to = base + %d + %s_row * 128 + %s;", n, base, n,
+              emit_printf(e, "((%s_k / 4 ^ %s_row %% 8) << 4) + %s_k %% 4 * 4", n, n, n));
 }
 
 /* The address of a row of the thread, whose flat index is the text `index`. */
@@ -152,9 +160,10 @@ static const char *coordinate_text(Emit *e, const Tile *t, const Operand *o, uin
 
 void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
   const char *n = o->name, *vector = o->vector == 4 ? " * 4" : "";
-  emit_line(e, "/* %s: copies of %u bytes, %s */", n, o->vector * 4, o->rows ? "rows along K" : "rows side by side");
-  emit_line(e, "const int %s_%s = thread_index() %% %d%s, %s_%s = thread_index() / %d;", n, o->rows ? "k" : "row",
-            o->lanes, vector, n, o->rows ? "row" : "k", o->lanes);
+  emit_line(e, "/* %s: copies of %u bytes, %s */", n, o->vector * 4,
+            o->rows ? "rows along K" : "rows side by side");
+  emit_line(e, "const int %s_%s = thread_index() %% %d%s, %s_%s = thread_index() / %d;", n,
+            o->rows ? "k" : "row", o->lanes, vector, n, o->rows ? "row" : "k", o->lanes);
   place_print(e, t, o, base);
   if (o->straight) {
     const char *row = emit_printf(e, "(%s + %s_row)", o->start, n);
@@ -168,7 +177,8 @@ void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
   emit_open(e, "for (int i = 0; i < %d; i++)", o->copies);
   emit_line(e, "const int %s = %s + %s_row + i * %d;", o->index, o->start, n, o->step);
   emit_line(e, "%s_at[i] = %s;", n, start_text(e, t, o, o->index));
-  for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "%s_c%u[i] = %s;", n, g, coordinate_text(e, t, o, g));
+  for (uint32_t g = 0; g < o->arg->nguard; g++)
+    emit_line(e, "%s_c%u[i] = %s;", n, g, coordinate_text(e, t, o, g));
   emit_close(e);
 }
 
@@ -185,13 +195,15 @@ static const char *copy_inside(Emit *e, const Tile *t, const Operand *o) {
   for (uint32_t g = 0; g < o->arg->nguard; g++) {
     int64_t coef[MAX_AXIS];
     guard_strides(&o->arg->guard[g], coef);
-    const char *sum = emit_printf(e, "%s_c%u[i]", n, g), *walk = o->steady ? NULL : along_text(e, t, coef, false);
+    const char *sum = emit_printf(e, "%s_c%u[i]", n, g),
+               *walk = o->steady ? NULL : along_text(e, t, coef, false);
     if (walk) sum = sum_text(e, sum, walk);
     all = and_text(e, all, emit_printf(e, "(unsigned)(%s) < %d", sum, o->arg->guard[g].extent));
   }
   int32_t extent = part_extent(e, o->part), depth = part_extent(e, PART_K);
   if (extent % TILE && !o->arg->nguard)
-    all = and_text(e, all, emit_printf(e, "%s + %s_row + i * %d < %d", o->start, n, o->step, extent));
+    all =
+        and_text(e, all, emit_printf(e, "%s + %s_row + i * %d < %d", o->start, n, o->step, extent));
   if (depth % t->slab) all = and_text(e, all, emit_printf(e, "k < %d", depth));
   return all;
 }
@@ -211,7 +223,8 @@ void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
   const char *n = o->name;
   bool wide = arg_wide(e->k, o->arg), divides = !o->steady && !odometer_fits(e->k, t);
   emit_block(e);
-  if (divides || part_extent(e, PART_K) % t->slab) emit_line(e, "const int k = ahead * %d + %s_k;", t->slab, n);
+  if (divides || part_extent(e, PART_K) % t->slab)
+    emit_line(e, "const int k = ahead * %d + %s_k;", t->slab, n);
   if (!o->steady) {
     const char *walk = along_text(e, t, o->arg->stride, wide);
     emit_line(e, "const %s %s_walk = %s;", wide ? "long long" : "int", n, walk ? walk : "0");
@@ -219,13 +232,15 @@ void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
   const char *inside = copy_inside(e, t, o);
   emit_line(e, "#pragma unroll");
   emit_line(e, "for (int i = 0; i < %d; i++)", o->copies);
-  const char *to = emit_printf(e, "%s_to + slot + i * %d", n, o->step * 4 * (o->rows && t->swizzled ? t->slab : 1));
+  const char *to = emit_printf(e, "%s_to + slot + i * %d", n,
+                               o->step * 4 * (o->rows && t->swizzled ? t->slab : 1));
   const char *from = copy_from(e, o), *test = inside ? emit_printf(e, "%s ? ", inside) : "";
   if (o->arg->dtype == DTYPE_F32)
-    emit_line(e, "  copy_%u(%s, %s, %s%u%s);", o->vector * 4, to, from, test, o->vector * 4, inside ? " : 0" : "");
+    emit_line(e, "  copy_%u(%s, %s, %s%u%s);", o->vector * 4, to, from, test, o->vector * 4,
+              inside ? " : 0" : "");
   else /* converted on the way, by the thread itself */
-    emit_line(e, "  value_store(%s, %s%s%s);", to, test, float_of(e, o->arg, emit_printf(e, "*(%s)", from)),
-              inside ? " : 0.0f" : "");
+    emit_line(e, "  value_store(%s, %s%s%s);", to, test,
+              float_of(e, o->arg, emit_printf(e, "*(%s)", from)), inside ? " : 0.0f" : "");
   int64_t step = 0;
   if (o->steady) {
     walk_linear(e->k, o->arg->stride, PART_K, &step);

@@ -62,7 +62,8 @@ const char *sum_text(Emit *e, const char *a, const char *b) {
 }
 
 /* One digit of a flat index: `inner` indices further in, `extent` values, of `total` in all. */
-static const char *digit_text(Emit *e, const char *index, int64_t inner, int64_t extent, int64_t total) {
+static const char *digit_text(Emit *e, const char *index, int64_t inner, int64_t extent,
+                              int64_t total) {
   if (inner > 1) index = emit_printf(e, "%s / %lld", index, (long long)inner);
   if (inner * extent < total) index = emit_printf(e, "%s %% %lld", index, (long long)extent);
   return index;
@@ -179,7 +180,8 @@ static const char *float_text(Emit *e, float x) {
   if (x > FLT_MAX || x < -FLT_MAX) return x > 0 ? "infinity()" : "-infinity()";
   double best = (double)x, scale = 1;
   for (int digits = 0; digits < 12; digits++, scale *= 10) {
-    double scaled = (double)x * scale, near = (double)(int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    double scaled = (double)x * scale,
+           near = (double)(int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
     if (near > -1e15 && near < 1e15 && near != 0 && (float)(near / scale) == x) {
       best = near / scale;
       break;
@@ -236,7 +238,8 @@ static const char *scalar_text(Emit *e, const Instr *n) {
 const char *type_text(const Arg *a) { return dtype_row[a->dtype].type; }
 
 const char *float_of(Emit *e, const Arg *a, const char *element) {
-  return a->dtype == DTYPE_F32 ? element : emit_printf(e, "%s(%s)", dtype_row[a->dtype].load, element);
+  return a->dtype == DTYPE_F32 ? element
+                               : emit_printf(e, "%s(%s)", dtype_row[a->dtype].load, element);
 }
 
 static const char *load_text(Emit *e, const Instr *n) {
@@ -249,8 +252,9 @@ static const char *load_text(Emit *e, const Instr *n) {
 /* The words of step and stream lie at the arguments' offsets; the position is an address. */
 static const char *random_text(Emit *e, const Instr *n) {
   const Arg *arg = e->k->arg;
-  return emit_printf(e, "random_uniform(a%u + %lld, a%u + %lld, (u64)(%s))", n->a, (long long)arg[n->a].offset, n->b,
-                     (long long)arg[n->b].offset, address_text(e, &arg[n->c]));
+  return emit_printf(e, "random_uniform(a%u + %lld, a%u + %lld, (u64)(%s))", n->a,
+                     (long long)arg[n->a].offset, n->b, (long long)arg[n->b].offset,
+                     address_text(e, &arg[n->c]));
 }
 
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {
@@ -280,15 +284,31 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
   }
 }
 
-const char *identity_text(const Instr *reduce) {
+bool stage_reduces(const Emit *e, uint32_t i, uint32_t stage) {
+  return e->k->instr[i].op == I_REDUCE && e->k->instr[i].stage == stage;
+}
+
+static const char *identity_text(const Instr *reduce) {
   return reduce->fn == SCALAR_max ? "-infinity()" : "0.0f";
 }
 
-void reduce_print(Emit *e, uint32_t i) {
-  const Instr *n = &e->k->instr[i];
-  const char *value = operand_text(e, n->a);
-  if (n->fn == SCALAR_max) emit_line(e, "v%u = larger(v%u, %s);", i, i, value);
-  else emit_line(e, "v%u += %s;", i, value);
+const char *combine_text(Emit *e, uint32_t i, const char *a, const char *b) {
+  return emit_printf(e, e->k->instr[i].fn == SCALAR_max ? "larger(%s, %s)" : "%s + %s", a, b);
+}
+
+void reduce_print(Emit *e, uint32_t i, const char *value) {
+  emit_line(e, "v%u = %s;", i, combine_text(e, i, emit_printf(e, "v%u", i), value));
+}
+
+void terms_print(Emit *e, uint32_t stage) {
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (stage_reduces(e, i, stage)) reduce_print(e, i, operand_text(e, e->k->instr[i].a));
+}
+
+void sums_begin(Emit *e, uint32_t stage) {
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (stage_reduces(e, i, stage))
+      emit_line(e, "float v%u = %s;", i, identity_text(&e->k->instr[i]));
 }
 
 bool stage_has(const Emit *e, uint32_t stage, uint32_t parts) {
@@ -320,8 +340,9 @@ void function_open(Emit *e, const char *suffix, bool partial) {
   text_add(e->out, "entry %s%s(\n", k->name, suffix);
   for (uint32_t i = 0; i < k->narg; i++) {
     const Arg *a = &k->arg[i];
-    text_add(e->out, "%s%s%s *__restrict__ a%u%s", i % 3 ? " " : "    ", a->use & ARG_WRITE ? "" : "const ",
-             dtype_row[a->dtype].type, i, i + 1 < k->narg || partial ? "," : ") {\n");
+    text_add(e->out, "%s%s%s *__restrict__ a%u%s", i % 3 ? " " : "    ",
+             a->use & ARG_WRITE ? "" : "const ", dtype_row[a->dtype].type, i,
+             i + 1 < k->narg || partial ? "," : ") {\n");
     if (i % 3 == 2 && (i + 1 < k->narg || partial)) text_add(e->out, "\n");
   }
   if (partial) text_add(e->out, "%sfloat *__restrict__ partial) {\n", k->narg % 3 ? " " : "    ");

@@ -14,15 +14,18 @@ const Tile cuda_tile_row[] = {
     .row = "thread_index() / 16 * 4", .column = "thread_index() % 16 * 4",
     .row_of = "i / 4 * 64 + i % 4", .column_of = "j / 4 * 64 + j % 4",
     .declare = "float sum[8][8] = {{0.0f}};", .element = "sum[i][j]",
-    .lanes_from = 16, .lanes_to = 16, .warp_row = "thread_index() / 32", .leads = "thread_index() % 32 < 16", .warps = 8,
+    .lanes_from = 16, .lanes_to = 16,
+    .warp_row = "thread_index() / 32", .leads = "thread_index() % 32 < 16", .warps = 8,
   },
   [CUDA_TF32] = {
     .slab = 32, .swizzled = true, .pitch = TILE + 8,
     .names = "const int warp = thread_index() / 32, lane = thread_index() % 32;",
     .row = "warp % 2 * 64 + lane / 4", .column = "warp / 2 * 32 + lane % 4 * 2",
     .row_of = "i / 2 * 16 + i % 2 * 8", .column_of = "j / 2 * 8 + j % 2",
-    .declare = "float sum[4][4][4] = {{{0.0f}}};", .element = "sum[i / 2][j / 2][i % 2 * 2 + j % 2]",
-    .lanes_from = 4, .lanes_to = 16, .warp_row = "warp % 2", .leads = "lane < 4", .warps = 2,
+    .declare = "float sum[4][4][4] = {{{0.0f}}};",
+    .element = "sum[i / 2][j / 2][i % 2 * 2 + j % 2]",
+    .lanes_from = 4, .lanes_to = 16,
+    .warp_row = "warp % 2", .leads = "lane < 4", .warps = 2,
   },
 };
 
@@ -32,11 +35,12 @@ static void mma_setup_print(Emit *e, const Tile *t, const Operand *o, int base) 
   bool lhs = o->part == PART_M;
   const char *origin = lhs ? "warp % 2 * 64" : "warp / 2 * 32";
   if (o->rows)
-    emit_line(e, "const u32 %s_from = base + %d + (%s + %s) * 128 + ((%s ^ lane %% 8) << 4);", o->name, base,
-              origin, lhs ? "lane % 16" : "lane % 8 + lane / 16 * 8", lhs ? "lane / 16" : "lane / 8 % 2");
+    emit_line(e, "const u32 %s_from = base + %d + (%s + %s) * 128 + ((%s ^ lane %% 8) << 4);",
+              o->name, base, origin, lhs ? "lane % 16" : "lane % 8 + lane / 16 * 8",
+              lhs ? "lane / 16" : "lane / 8 % 2");
   else
-    emit_line(e, "const u32 %s_from = base + %d + (lane %% 4 * %d + %s + lane / 4) * 4;", o->name, base,
-              t->pitch, origin);
+    emit_line(e, "const u32 %s_from = base + %d + (lane %% 4 * %d + %s + lane / 4) * 4;", o->name,
+              base, t->pitch, origin);
 }
 
 /* The fragments of one operand for 8 values of K. */
@@ -46,12 +50,13 @@ static void mma_load_print(Emit *e, const Tile *t, const Operand *o) {
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", count);
   if (o->rows)
-    emit_line(e, "matrix_load(%s[%s], (%s_from ^ step * 32) + i * 2048 + slot);", o->name, lhs ? "i" : "i * 2",
-              o->name);
+    emit_line(e, "matrix_load(%s[%s], (%s_from ^ step * 32) + i * 2048 + slot);", o->name,
+              lhs ? "i" : "i * 2", o->name);
   else
     for (int w = 0; w < words; w++)
-      emit_line(e, "%s[i][%d] = word_load(%s_from + slot + ((step * 8 + %d) * %d + i * %d + %d) * 4);", o->name, w,
-                o->name, lhs ? w / 2 * 4 : w * 4, t->pitch, lhs ? 16 : 8, lhs ? w % 2 * 8 : 0);
+      emit_line(e, "%s[i][%d] = word_load(%s_from + slot + (%s) * 4);", o->name, w, o->name,
+                emit_printf(e, "(step * 8 + %d) * %d + i * %d + %d", lhs ? w / 2 * 4 : w * 4,
+                            t->pitch, lhs ? 16 : 8, lhs ? w % 2 * 8 : 0));
   emit_close(e);
 }
 
@@ -62,7 +67,8 @@ static void mma_print(Emit *e, const Tile *t, const Operand *lhs, const Operand 
   mma_load_print(e, t, lhs);
   mma_load_print(e, t, rhs);
   emit_line(e, "#pragma unroll");
-  emit_line(e, "for (int i = 0; i < 16; i++) matrix_multiply(sum[i / 4][i %% 4], lhs[i / 4], rhs[i %% 4]);");
+  emit_line(e, "for (int i = 0; i < 16; i++)");
+  emit_line(e, "  matrix_multiply(sum[i / 4][i %% 4], lhs[i / 4], rhs[i %% 4]);");
   emit_close(e);
 }
 
@@ -80,8 +86,8 @@ static void ffma_print(Emit *e, const Tile *t, const Operand *lhs, const Operand
   const Operand *both[2] = {lhs, rhs};
   for (int i = 0; i < 2; i++)
     for (int half = 0; half < 2; half++)
-      emit_line(e, "four_load(%s + %d, %s_from + slot + step * %d + %d);", both[i]->name, half * 4, both[i]->name,
-                t->pitch * 4, half * 256);
+      emit_line(e, "four_load(%s + %d, %s_from + slot + step * %d + %d);", both[i]->name, half * 4,
+                both[i]->name, t->pitch * 4, half * 256);
   emit_line(e, "#pragma unroll");
   emit_line(e, "for (int i = 0; i < 64; i++) sum[i / 8][i %% 8] += lhs[i / 8] * rhs[i %% 8];");
   emit_close(e);

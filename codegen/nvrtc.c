@@ -63,7 +63,8 @@ Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why) {
   Nvrtc *n = NEW(arena, Nvrtc);
   n->library = library_open(path);
   if (!n->library) {
-    text_add(why, "NVRTC was not found (%s): it is part of the CUDA toolkit 12 or 13", path ? path : "libnvrtc.so.13, libnvrtc.so.12");
+    text_add(why, "NVRTC was not found (%s): it is part of the CUDA toolkit 12 or 13",
+             path ? path : "libnvrtc.so.13, libnvrtc.so.12");
     return NULL;
   }
 #define X(name, arguments)                                                                         \
@@ -114,7 +115,8 @@ static char *file_read(Arena *arena, const char *path, size_t *size) {
   FILE *f = fopen(path, "rb");
   struct stat st;
   if (!f) return NULL;
-  char *bytes = fstat(fileno(f), &st) || st.st_size < 0 ? NULL : arena_alloc(arena, (size_t)st.st_size + 1);
+  char *bytes =
+      fstat(fileno(f), &st) || st.st_size < 0 ? NULL : arena_alloc(arena, (size_t)st.st_size + 1);
   if (bytes) *size = fread(bytes, 1, (size_t)st.st_size, f);
   fclose(f);
   return bytes;
@@ -135,7 +137,8 @@ static bool program_run(const char *const *argument, const char *log) {
   if (posix_spawn_file_actions_init(&actions)) return false;
   posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   char *argv[16] = {0};
-  for (size_t i = 0; i < COUNT_OF(argv) - 1 && argument[i]; i++) memcpy(&argv[i], &argument[i], sizeof *argv);
+  for (size_t i = 0; i < COUNT_OF(argv) - 1 && argument[i]; i++)
+    memcpy(&argv[i], &argument[i], sizeof *argv);
   bool started = posix_spawnp(&child, argv[0], &actions, NULL, argv, environ) == 0;
   while (started && waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   posix_spawn_file_actions_destroy(&actions);
@@ -143,8 +146,10 @@ static bool program_run(const char *const *argument, const char *log) {
 }
 
 /* Compiles within `folder`, which the caller made and removes. */
-static bool clang_in(Arena *arena, const char *folder, const char *text, const char *arch, CudaImage *out) {
-  const char *source = arena_printf(arena, "%s/text.cu", folder), *ptx = arena_printf(arena, "%s/text.ptx", folder);
+static bool clang_in(Arena *arena, const char *folder, const char *text, const char *arch,
+                     CudaImage *out) {
+  const char *source = arena_printf(arena, "%s/text.cu", folder),
+             *ptx = arena_printf(arena, "%s/text.ptx", folder);
   const char *log = arena_printf(arena, "%s/log", folder);
   const char *argument[] = {
     "clang-19", "-x", "cuda", "--cuda-device-only", "-nocudainc", "-nocudalib", "-O2", "-S",

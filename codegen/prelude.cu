@@ -37,12 +37,14 @@ device u32 shared_address(const void *p) {
 
 /* Copies 16 bytes in the background; those from `bytes` on are zeros and not read. */
 device void copy_16(u32 to, const float *from, int bytes) {
-  asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; cp.async.cg.shared.global [%0], [t], 16, %2; }"
+  asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; "
+               "cp.async.cg.shared.global [%0], [t], 16, %2; }"
                :: "r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
 device void copy_4(u32 to, const float *from, int bytes) {
-  asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; cp.async.ca.shared.global [%0], [t], 4, %2; }"
+  asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; "
+               "cp.async.ca.shared.global [%0], [t], 4, %2; }"
                :: "r"(to), "l"(from), "r"(bytes) : "memory");
 }
 
@@ -51,7 +53,9 @@ device void copy_commit(void) { asm volatile("cp.async.commit_group;" ::: "memor
 #define copy_wait(n) asm volatile("cp.async.wait_group " #n ";" ::: "memory")
 
 /* Stores to shared memory in the order of the program. */
-device void value_store(u32 to, float x) { asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory"); }
+device void value_store(u32 to, float x) {
+  asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory");
+}
 
 /* ---- tensor cores: tf32 as bit patterns of float ---------------------------------------- */
 
@@ -113,7 +117,8 @@ device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
   return (unsigned short)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-#if defined __clang__ && defined __CUDA__ /* what NVRTC has built in, by the approximate instructions of PTX */
+/* What NVRTC has built in, by the approximate instructions of PTX. */
+#if defined __clang__ && defined __CUDA__
 device float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));

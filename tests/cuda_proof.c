@@ -42,14 +42,15 @@ static void skip(Proofs *p, const char *what, const char *why) {
 }
 
 /* A kernel under a name of its own: CONV_FORWARD_tf32_a. */
-static void case_make(Case *c, Proof which, const ProofShape *shape, CudaPrecision precision, const char *suffix) {
+static void case_make(Case *c, Proof which, const ProofShape *shape, CudaPrecision precision,
+                      const char *suffix) {
   proof_kernel[which].build(&c->k, shape);
   c->precision = precision;
   size_t n = strlen(c->k.name);
   snprintf(c->k.name + n, sizeof c->k.name - n, "_%s_%s", precision_name[precision], suffix);
 }
 
-/* ---- printed and run -------------------------------------------------------------------------- */
+/* ---- printed and run ------------------------------------------------------------------------ */
 
 static void proof_print(Proofs *p, const Case *c) {
   const CudaOptions options = cuda_test_options(c->precision);
@@ -67,8 +68,8 @@ static void proof_print(Proofs *p, const Case *c) {
 
 /* Batches, widths and images smaller than a tile, a little more; one slab of K and several. */
 static const struct { const char *name; ProofShape shape; } run_shape[] = {
-  {"a", {.batch = 130, .in = 68, .out = 132, .size = 4, .row = 1, .column = 1, .copy = true}},
-  {"b", {.batch = 64, .in = 32, .out = 128, .size = 8, .row = 0, .column = 1, .copy = true}},
+  {"a", {.batch = 130, .in = 68, .out = 132, .size = 2, .row = 1, .column = 1, .copy = true}},
+  {"b", {.batch = 20, .in = 32, .out = 128, .size = 8, .row = 0, .column = 1, .copy = true}},
   {"c", {.batch = 7, .in = 161, .out = 10, .size = 6, .row = 1, .column = 0, .copy = false}},
   {"d", {.batch = 3, .in = 3, .out = 40, .size = 10, .row = 0, .column = 0, .copy = false}},
 };
@@ -82,7 +83,8 @@ static void proof_runs(Proofs *p, Proof which) {
   text_init(&why, &p->arena);
   for (size_t i = 0; i < COUNT_OF(run_shape); i++) {
     case_make(&c[n++], which, &run_shape[i].shape, CUDA_FP32, run_shape[i].name);
-    if (c[n - 1].k.kind == KERNEL_CONTRACT) case_make(&c[n++], which, &run_shape[i].shape, CUDA_TF32, run_shape[i].name);
+    if (c[n - 1].k.kind == KERNEL_CONTRACT)
+      case_make(&c[n++], which, &run_shape[i].shape, CUDA_TF32, run_shape[i].name);
   }
   bool printed = true;
   for (uint32_t i = 0; i < n && printed; i++) {
@@ -90,7 +92,8 @@ static void proof_runs(Proofs *p, Proof which) {
     const CudaOptions options = cuda_test_options(c[i].precision);
     printed = cuda_run_text(&c[i].k, &options, NULL, NULL, &texts, &why);
   }
-  void *object = printed ? cuda_run_load(&p->arena, texts.s, p->folder, proof_kernel[which].name, &why) : NULL;
+  void *object =
+      printed ? cuda_run_load(&p->arena, texts.s, p->folder, proof_kernel[which].name, &why) : NULL;
   if (!object) {
     verdict(p, false, "run", proof_kernel[which].name, why.s);
     return;
@@ -103,7 +106,7 @@ static void proof_runs(Proofs *p, Proof which) {
   dlclose(object);
 }
 
-/* ---- compiled and counted ----------------------------------------------------------------------- */
+/* ---- compiled and counted ------------------------------------------------------------------- */
 
 /* Largest number of instructions per 32 values of K; 0: not a contraction. The wgrad of a
  * convolution is held to the bound of wgrad. fp32 must spend 2048 of them on FFMA. */
@@ -146,13 +149,14 @@ static void proof_count(Proofs *p, Proof which, const Case *c, const CudaImage *
       verdict(p, false, "count", c[i].k.name, why.s);
       return;
     }
-  uint32_t bound = loop_bound[which][c->precision], slabs = bound && c->precision == CUDA_FP32 ? 2 : 1;
+  uint32_t bound = loop_bound[which][c->precision],
+           slabs = bound && c->precision == CUDA_FP32 ? 2 : 1;
   uint32_t loop = count[0].loop * slabs, plain = count[1].loop * slabs;
   bool good = count[0].spills == 0 && (!bound || (loop <= bound && loop <= plain));
   const char *held = bound ? arena_printf(&p->arena, " (bound %u, plain %u)", bound, plain) : "";
   verdict(p, good, "count", c->k.name,
-          arena_printf(&p->arena, "%u in the loop%s, %u in all, %u registers, %u spills", loop, held, count[0].total,
-                       count[0].registers, count[0].spills));
+          arena_printf(&p->arena, "%u in the loop%s, %u in all, %u registers, %u spills", loop,
+                       held, count[0].total, count[0].registers, count[0].spills));
 }
 
 static void program_count(Proofs *p, Nvrtc *nvrtc, CudaPrecision precision) {
@@ -161,7 +165,8 @@ static void program_count(Proofs *p, Nvrtc *nvrtc, CudaPrecision precision) {
   CudaImage image;
   if (!program_make(p, precision, c, &text)) return;
   bool good = nvrtc_compile(nvrtc, &p->arena, text.s, "proof.cu", "sm_80", &image);
-  verdict(p, good, "nvrtc", precision_name[precision], good ? "all kernels in one program" : image.log);
+  verdict(p, good, "nvrtc", precision_name[precision],
+          good ? "all kernels in one program" : image.log);
   for (uint32_t i = 0; good && i < MAX_CASE; i += 2) proof_count(p, (Proof)(i / 2), &c[i], &image);
 }
 
@@ -180,12 +185,12 @@ static bool clang_there(Proofs *p) {
   return clang_compile(&p->arena, "__attribute__((global)) void nothing() {}\n", "sm_80", &image);
 }
 
-/* ---- rounded ------------------------------------------------------------------------------------ */
+/* ---- rounded -------------------------------------------------------------------------------- */
 
 /* Arguments of linear_update. */
 enum { UPDATE_V = 4, UPDATE_S = 7, UPDATE_COPY = 9 };
 
-/* How far the s of column n is from the sum of its row of the copy, relative to the sum of sizes. */
+/* How far the s of column n is from the sum of its row of the copy, relative to their sizes. */
 static double column_residual(const Buffers *b, const ProofShape *shape, int32_t n) {
   const float *copy = b->arg[UPDATE_COPY], *s = b->arg[UPDATE_S];
   double sum = 0, size = 0;
@@ -231,7 +236,7 @@ static void proof_rounded(Proofs *p) {
   dlclose(object);
 }
 
-/* ---- broken ------------------------------------------------------------------------------------- */
+/* ---- broken --------------------------------------------------------------------------------- */
 
 /* One replacement in the text of linear_forward in tf32, at 130 x 132 x 196: seven slabs. */
 static const struct { const char *name, *find, *replace; } planted[] = {
@@ -255,7 +260,8 @@ static bool planted_found(Proofs *p, size_t i, Text *why) {
   text_init(&text, &p->arena);
   case_make(&c, PROOF_linear_forward, &shape, CUDA_TF32, "broken");
   if (!cuda_run_text(&c.k, &options, planted[i].find, planted[i].replace, &text, why)) return false;
-  void *object = cuda_run_load(&p->arena, text.s, p->folder, arena_printf(&p->arena, "broken_%zu", i), why);
+  void *object =
+      cuda_run_load(&p->arena, text.s, p->folder, arena_printf(&p->arena, "broken_%zu", i), why);
   if (!object) return false;
   fflush(stdout);
   pid_t child = fork();

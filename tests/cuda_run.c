@@ -23,7 +23,8 @@ static void call_print(Text *out, const char *name, uint32_t narg) {
 static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
   uint32_t narg = k->narg + (launch->partial ? 1u : 0u);
   for (uint32_t i = 0; i < launch->npiece; i++) call_print(out, launch->piece[i].name, narg);
-  text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n  void *b[%u];\n", k->name, narg + 1);
+  text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n  void *b[%u];\n",
+           k->name, narg + 1);
   text_add(out, "  memcpy(b, a, %u * sizeof *b), b[%u] = scratch;\n", k->narg, k->narg);
   for (uint32_t i = 0; i < launch->npiece; i++) {
     const CudaPiece *p = &launch->piece[i];
@@ -32,7 +33,8 @@ static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
   text_add(out, "}\n");
 }
 
-bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, const char *replace, Text *out, Text *why) {
+bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, const char *replace,
+                   Text *out, Text *why) {
   CudaLaunch launch;
   Text text;
   text_init(&text, out->arena);
@@ -47,17 +49,21 @@ bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, cons
   return true;
 }
 
-void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const char *name, Text *why) {
+void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const char *name,
+                    Text *why) {
   char *source = arena_printf(arena, "%s/%s.shim.c", folder, name);
   char *object = arena_printf(arena, "%s/%s.so", folder, name);
-  char *argv[] = {"cc", "-std=gnu11", "-O1", "-w", "-Itests", "-shared", "-fPIC", "-o", object, source, "-lm", NULL};
+  char *argv[] = {"cc",    "-std=gnu11", "-O1",  "-w",   "-Itests", "-shared",
+                  "-fPIC", "-o",         object, source, "-lm",     NULL};
   FILE *f = fopen(source, "wb");
   pid_t child;
   int status = -1;
   if (!f) return text_add(why, "%s can't be written", source), NULL;
-  fprintf(f, "#include \"cuda_shim.h\"\n%s%s", strstr(prelude_files[0].text, "/* ---- scalars"), texts);
+  fprintf(f, "#include \"cuda_shim.h\"\n%s%s", strstr(prelude_files[0].text, "/* ---- scalars"),
+          texts);
   if (fclose(f)) return text_add(why, "%s can't be written", source), NULL;
-  bool done = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) == 0 && waitpid(child, &status, 0) == child;
+  bool done = posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) == 0 &&
+              waitpid(child, &status, 0) == child;
   if (!done || status) return text_add(why, "cc refuses %s", source), NULL;
   void *loaded = dlopen(object, RTLD_NOW | RTLD_LOCAL);
   if (!loaded) text_add(why, "%s", dlerror());
@@ -78,11 +84,13 @@ HostKernel *cuda_run_code(Arena *arena, void *object, const Kernel *k, Text *why
   return code;
 }
 
-bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision, uint32_t seed, Text *why) {
+bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision,
+                     uint32_t seed, Text *why) {
   Buffers b;
   HostKernel *code = cuda_run_code(arena, object, k, why);
   if (!code) return false;
   buffers_fill(arena, k, seed, &b);
-  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32) operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
+  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32)
+    operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
   return kernel_agrees(arena, k, code, &b, why);
 }

@@ -15,7 +15,8 @@
 typedef unsigned u32;
 typedef unsigned long long u64;
 
-enum { THREADS = 256, LANES = 32, WARPS = THREADS / LANES, STACK = 64 << 10, SHARED = 200 << 10, COPIES = 512 };
+enum { THREADS = 256, LANES = 32, WARPS = THREADS / LANES };
+enum { STACK = 64 << 10, SHARED = 200 << 10, COPIES = 512 };
 typedef enum { READY, TOGETHER, BARRIER, DONE } State;
 typedef union { float f[8]; u32 u[8]; } Shown;
 typedef struct { u32 to; const void *from; int bytes, size, group; } Copy;

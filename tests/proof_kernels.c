@@ -58,7 +58,8 @@ static uint16_t apply(Kernel *k, uint8_t stage, Scalar fn, uint16_t a, uint16_t 
 }
 
 static uint16_t reduce(Kernel *k, uint8_t stage, Scalar fn, uint16_t a, uint16_t axes) {
-  return instr_add(k, (Instr){.op = I_REDUCE, .fn = (uint8_t)fn, .stage = stage, .a = a, .axes = axes});
+  return instr_add(
+      k, (Instr){.op = I_REDUCE, .fn = (uint8_t)fn, .stage = stage, .a = a, .axes = axes});
 }
 
 static void store(Kernel *k, uint8_t stage, uint16_t value, uint8_t arg) {
@@ -133,7 +134,8 @@ static void linear_dgrad(Kernel *k, const ProofShape *p) {
 
 /* The r of a linear set: sum over k of t_k dz(k, n), in the prologue. */
 static uint16_t row_gradient(Kernel *k, uint8_t t, uint8_t dz) {
-  uint16_t product = apply(k, STAGE_PROLOGUE, S_mul, load(k, STAGE_PROLOGUE, t), load(k, STAGE_PROLOGUE, dz));
+  uint16_t product =
+      apply(k, STAGE_PROLOGUE, S_mul, load(k, STAGE_PROLOGUE, t), load(k, STAGE_PROLOGUE, dz));
   return reduce(k, STAGE_PROLOGUE, S_add, product, kernel_axes(k, PART_K));
 }
 
@@ -192,7 +194,7 @@ static void linear_update(Kernel *k, const ProofShape *p) {
 
 /* ---- convolution, NHWC, 3x3, stride 2, padding 1 -------------------------------------------- */
 
-/* z[b, y, x, o] = sum over taps and i of a[b, 2y+ky-1, 2x+kx-1, i] v[ky, kx, i, o] + s[o] t[b, y, x]
+/* z[b, y, x, o] = s[o] t[b, y, x] + sum over taps, i of a[b, 2y+ky-1, 2x+kx-1, i] v[ky, kx, i, o]
  * axes: b y x (M), o (N), ky kx i (K).   arguments: a, v, s, t, z */
 static void conv_forward(Kernel *k, const ProofShape *p) {
   const int64_t in = p->in, out = p->out, h = p->size, half = h / 2;
@@ -205,8 +207,9 @@ static void conv_forward(Kernel *k, const ProofShape *p) {
                       STRIDES(h * h * in, 2 * h * in, 2 * in, 0, h * in, in, 1));
   guard_add(k, a, (Guard){{0, 2, 0, 0, 1, 0, 0}, -1, p->size});
   guard_add(k, a, (Guard){{0, 0, 2, 0, 0, 1, 0}, -1, p->size});
-  uint8_t v = arg_add(k, DTYPE_F32, ARG_READ, 0, p->copy ? STRIDES(0, 0, 0, 9 * in, 3 * in, in, 1)
-                                                         : STRIDES(0, 0, 0, 1, 3 * in * out, in * out, out));
+  uint8_t v = arg_add(k, DTYPE_F32, ARG_READ, 0,
+                      p->copy ? STRIDES(0, 0, 0, 9 * in, 3 * in, in, 1)
+                              : STRIDES(0, 0, 0, 1, 3 * in * out, in * out, out));
   uint8_t s = arg_add(k, DTYPE_F32, ARG_READ, 0, STRIDES(0, 0, 0, 1));
   uint8_t t = arg_add(k, DTYPE_F32, ARG_READ, 0, STRIDES(half * half, half, 1));
   uint8_t z = arg_add(k, DTYPE_F32, ARG_WRITE, 0, STRIDES(half * half * out, half * out, out, 1));
@@ -287,7 +290,8 @@ static void bn_backward(Kernel *k, const ProofShape *p) {
   axis_add(k, PART_P, p->in);
   axis_add(k, PART_R, p->batch), axis_add(k, PART_R, p->size), axis_add(k, PART_R, p->size);
   Strides image = STRIDES(1, h * h * c, h * c, c), channel = STRIDES(1);
-  uint8_t x = arg_add(k, DTYPE_F32, ARG_READ, 0, image), dy = arg_add(k, DTYPE_F32, ARG_READ, 0, image);
+  uint8_t x = arg_add(k, DTYPE_F32, ARG_READ, 0, image),
+          dy = arg_add(k, DTYPE_F32, ARG_READ, 0, image);
   uint8_t mean = arg_add(k, DTYPE_F32, ARG_READ, 0, channel);
   uint8_t inv = arg_add(k, DTYPE_F32, ARG_READ, 0, channel);
   uint8_t gamma = arg_add(k, DTYPE_F32, ARG_READ, 0, channel);
@@ -297,7 +301,8 @@ static void bn_backward(Kernel *k, const ProofShape *p) {
   uint16_t row = kernel_axes(k, PART_R), value[2], hat[2], sum[2] = {0, 0};
   for (uint8_t s = 0; s < 2; s++) {
     value[s] = load(k, s, dy);
-    hat[s] = apply(k, s, S_mul, apply(k, s, S_sub, load(k, s, x), load(k, s, mean)), load(k, s, inv));
+    hat[s] =
+        apply(k, s, S_mul, apply(k, s, S_sub, load(k, s, x), load(k, s, mean)), load(k, s, inv));
     if (s) break;
     sum[0] = reduce(k, s, S_add, value[0], row);
     sum[1] = reduce(k, s, S_add, apply(k, s, S_mul, value[0], hat[0]), row);

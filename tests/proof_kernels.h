@@ -11,8 +11,8 @@ typedef struct {
   int32_t size;           /* convolutions, batch norm: height = width of the input, even */
   int32_t row, column;    /* conv_dgrad: residue class of the image coordinates, 0 or 1 */
   bool plain;             /* without the lcw terms, to compare with */
-  bool copy;              /* forward reads a compute copy [out, ...] instead of the master [..., out];
-                           * update writes one [out, in] beside the master */
+  bool copy; /* forward reads a compute copy [out, ...] instead of the master [..., out];
+              * update writes one [out, in] beside the master */
 } ProofShape;
 
 typedef struct {
