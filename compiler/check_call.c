@@ -107,7 +107,7 @@ static void bind_positional(Binding *b, const Ast *arg, Kind got) {
   }
   uint32_t room = most - b->flowed;
   diag_at(check_diags(b->c), E0404, arg->span, decl_text(b), room, room == 1 ? "" : "s", b->call->nchild - 1);
-  if (most) diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b), params_text(b->c, b->params));
+  if (room) diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b), params_text(b->c, b->params));
   b->partial = true;
 }
 

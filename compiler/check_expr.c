@@ -85,8 +85,9 @@ static Kind check_arithmetic(Check *c, const Ast *e, Kind a, Kind b) {
 
 static Kind check_logic(Check *c, const Ast *e, Kind a, Kind b, Kind wanted) {
   bool left = a == wanted || a == KIND_UNKNOWN, right = b == wanted || b == KIND_UNKNOWN;
-  if (!left || !right) report_operand(c, e, e->child[left], left ? b : a);
-  return wanted;
+  if (left && right) return wanted;
+  report_operand(c, e, e->child[left], left ? b : a);
+  return KIND_UNKNOWN;
 }
 
 /* epoch / 3 counts whole threes: worth a remark with -Wall. */
@@ -123,7 +124,7 @@ static Kind check_unary(Check *c, const Ast *e) {
   Kind kind = check_expr(c, e->child[0]);
   bool fits = e->op == OP_NOT ? kind == TYPE_BOOL || kind == KIND_UNKNOWN : is_number(kind);
   if (!fits) report_operand(c, e, e->child[0], kind);
-  return e->op == OP_NOT ? TYPE_BOOL : fits ? kind : KIND_UNKNOWN;
+  return !fits ? KIND_UNKNOWN : e->op == OP_NOT ? TYPE_BOOL : kind;
 }
 
 static Kind check_cond(Check *c, const Ast *e) {

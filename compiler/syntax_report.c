@@ -83,6 +83,18 @@ static bool slip_assignment(const Slip *s) {
   return true;
 }
 
+/* A statement that is only an expression. */
+static bool slip_value_lost(const Slip *s) {
+  if (!wants(s, "+=") || !wants(s, "=") || s->before.kind != T_NAME) return false;
+  if (s->found.kind != T_ARROW && s->found.kind != T_LPAREN && s->found.kind != T_SEMICOLON) return false;
+  const char *name = text_of(s, s->before.span);
+  diag_at(messages(s), E0221, s->before.span);
+  if (s->found.kind == T_ARROW) diag_help(messages(s), "write `%s = %s -> ...;`", name, name);
+  else diag_help(messages(s), "write `name = %s...;`", name);
+  syntax_skip(s->p);
+  return true;
+}
+
 static bool slip_kind_missing(const Slip *s) {
   if (s->found.kind != T_NAME || !wants(s, "tensor") || !wants(s, "int") || wants(s, "a name")) return false;
   diag_at(messages(s), E0217, s->found.span, text_of(s, s->found.span));
@@ -234,7 +246,7 @@ static void stop_when_stuck(Parse *p) {
 }
 
 void syntax_report(Parse *p, const char *const *expected, int n) {
-  static bool (*const slips[])(const Slip *) = {slip_unclosed, slip_assignment, slip_kind_missing, slip_semicolon, slip_comma,
+  static bool (*const slips[])(const Slip *) = {slip_unclosed, slip_assignment, slip_value_lost, slip_kind_missing, slip_semicolon, slip_comma,
                                                 slip_arrow, slip_keyword, slip_condition, slip_body};
   Slip s = {p, expected, n, p->last[0], p->last[1], p->last[2], false};
   Sources *sources = &p->front->sources;
