@@ -160,7 +160,8 @@ Ast *ast_unary(Parse *p, Operator op, Span op_span, Ast *operand) {
 static void ast_append(Parse *p, Ast *a, Ast *child) {
   uint32_t n = a->nchild;
   if ((n & (n - 1)) == 0)
-    a->child = arena_grow(p->front->perm, a->child, n * sizeof *a->child, (n ? 2 * n : 1) * sizeof *a->child);
+    a->child = arena_grow(p->front->perm, a->child, n * sizeof *a->child,
+                          (n ? 2 * n : 1) * sizeof *a->child);
   a->child[a->nchild++] = child;
   a->span = span_join(a->span, child->span);
   ast_raise(p, a, child);
@@ -237,7 +238,9 @@ AstList *list_prepend(Parse *p, Ast *first, AstList *rest) {
   return rest;
 }
 
-Id id_of(Parse *p, const char *word, Span at) { return (Id){name_of_text(p->front->names, word), at}; }
+Id id_of(Parse *p, const char *word, Span at) {
+  return (Id){name_of_text(p->front->names, word), at};
+}
 
 Id id_none(void) { return (Id){0, {0, 0, 0}}; }
 
@@ -261,7 +264,9 @@ bool ast_is_pointfree(const Ast *block) {
   return block->kind == AST_BLOCK && block->child[2]->kind != AST_BODY && !ast_takes_tensor(block);
 }
 
-static bool is_declaration(const Ast *a) { return a->kind >= AST_CONST && a->kind <= AST_EXPERIMENT; }
+static bool is_declaration(const Ast *a) {
+  return a->kind >= AST_CONST && a->kind <= AST_EXPERIMENT;
+}
 
 Ast *ast_find(const Ast *file, Name name) {
   for (uint32_t i = 0; i < file->nchild; i++)

@@ -19,8 +19,9 @@ static void check_result(Check *c, const Ast *result) {
 }
 
 static bool is_stage_form(const Ast *e) {
-  return e->kind == AST_NAME || e->kind == AST_QNAME || e->kind == AST_CALL || e->kind == AST_PIPE ||
-         e->kind == AST_ATTACHED || e->kind == AST_REPEAT_EXPR || e->kind == AST_GROUP || e->kind == AST_COND;
+  return e->kind == AST_NAME || e->kind == AST_QNAME || e->kind == AST_CALL ||
+         e->kind == AST_PIPE || e->kind == AST_ATTACHED || e->kind == AST_REPEAT_EXPR ||
+         e->kind == AST_GROUP || e->kind == AST_COND;
 }
 
 /* BLOCK, NET and INIT. */
@@ -31,7 +32,8 @@ static void check_block(Check *c, const Ast *decl) {
   if (body->kind == AST_BODY) check_body(c, body);
   else if (ast_is_pointfree(decl) && is_stage_form(body)) check_stage(c, body);
   else check_expr(c, body);
-  if (decl->kind == AST_NET && !ast_takes_tensor(decl)) diag_at(check_diags(c), E0423, decl->name_span, check_name(c, decl->name));
+  if (decl->kind == AST_NET && !ast_takes_tensor(decl))
+    diag_at(check_diags(c), E0423, decl->name_span, check_name(c, decl->name));
   if (decl->kind == AST_NET) check_softmax(c, decl);
   check_locals_used(c);
 }
@@ -103,7 +105,8 @@ static void report_cycle(Search *s, const Edge *edge) {
   if (decl->kind == AST_BLOCK || decl->kind == AST_INIT || decl->kind == AST_NET)
     diag_at(check_diags(c), E0308, edge->at, check_name(c, decl->name));
   else diag_at(check_diags(c), E0307, edge->at, check_name(c, decl->name));
-  if (edge->from != decl) diag_note(check_diags(c), decl->name_span, "`%s` is declared here", check_name(c, decl->name));
+  if (edge->from != decl)
+    diag_note(check_diags(c), decl->name_span, "`%s` is declared here", check_name(c, decl->name));
 }
 
 static void search_enter(Search *s, const Ast *decl) {
@@ -130,8 +133,11 @@ static void search_from(Search *s, const Ast *decl) {
 static void check_recursion(Check *c) {
   Front *f = c->front;
   size_t n = f->nnode + 1;
-  Search s = {.c = c, .first = NEW_ARRAY(f->perm, uint32_t, n), .next = NEW_ARRAY(f->perm, uint32_t, c->nedge + 1),
-              .state = NEW_ARRAY(f->perm, uint8_t, n), .path = NEW_ARRAY(f->perm, const Ast *, c->nedge + 2),
+  Search s = {.c = c,
+              .first = NEW_ARRAY(f->perm, uint32_t, n),
+              .next = NEW_ARRAY(f->perm, uint32_t, c->nedge + 1),
+              .state = NEW_ARRAY(f->perm, uint8_t, n),
+              .path = NEW_ARRAY(f->perm, const Ast *, c->nedge + 2),
               .at = NEW_ARRAY(f->perm, uint32_t, c->nedge + 2)};
   for (size_t e = c->nedge; e-- > 0;) {
     s.next[e] = s.first[c->edge[e].from->id];
@@ -151,7 +157,9 @@ bool check(Front *f) {
   return diags_exit(&f->diags) == 0;
 }
 
-static const char *kind_word(AstKind kind) { return kind == AST_DATA ? "data set" : kind == AST_TRAIN ? "recipe" : ast_word(kind); }
+static const char *kind_word(AstKind kind) {
+  return kind == AST_DATA ? "data set" : kind == AST_TRAIN ? "recipe" : ast_word(kind);
+}
 
 static Ast *pick_named(Front *f, AstKind kind, const char *name) {
   Name wanted = name_of_text(f->names, name), candidate[256];

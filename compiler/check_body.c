@@ -17,7 +17,8 @@ static void check_dims(Check *c, const Ast *dims, bool binds) {
   for (uint32_t i = 0; dims && i < dims->nchild; i++) {
     const Ast *dim = dims->child[i];
     if (is_open_size(c, dim)) continue;
-    bool fresh = binds && dim->kind == AST_NAME && !local_find(c, dim->name) && !check_resolve(c->front, c->file, dim);
+    bool fresh = binds && dim->kind == AST_NAME && !local_find(c, dim->name) &&
+                 !check_resolve(c->front, c->file, dim);
     if (fresh) local_add(c, dim->name, TYPE_INT, NULL)->bound = true;
     else check_kind(c, dim, check_expr(c, dim), TYPE_INT, false, "a size");
   }
@@ -46,7 +47,8 @@ static void check_order(Check *c, const Ast *params, uint32_t i) {
   if (!value || value->kind != AST_NAME || local_find(c, value->name)) return;
   for (uint32_t k = i; k < params->nchild; k++) {
     if (params->child[k]->name != value->name) continue;
-    diag_at(check_diags(c), E0424, value->span, check_name(c, params->child[i]->name), check_name(c, value->name));
+    diag_at(check_diags(c), E0424, value->span, check_name(c, params->child[i]->name),
+            check_name(c, value->name));
     local_add(c, value->name, KIND_UNKNOWN, NULL)->bound = true;
     return;
   }
@@ -75,7 +77,8 @@ static void check_add_to(Check *c, const Ast *s) {
   Local *l = local_find(c, s->name);
   if (!l) {
     diag_at(check_diags(c), E0309, s->name_span, check_name(c, s->name));
-    diag_help(check_diags(c), "`%s += e` is `%s = %s + e`", check_name(c, s->name), check_name(c, s->name), check_name(c, s->name));
+    diag_help(check_diags(c), "`%s += e` is `%s = %s + e`", check_name(c, s->name),
+              check_name(c, s->name), check_name(c, s->name));
     local_add(c, s->name, KIND_UNKNOWN, s)->broken = true;
   }
   check_expr(c, s->child[0]);
@@ -101,7 +104,9 @@ static void check_for(Check *c, const Ast *s) {
   const Ast *over = s->child[0];
   Kind kind = check_expr(c, over);
   bool fits = kind == KIND_RANGE || kind == KIND_LIST || kind == KIND_UNKNOWN;
-  if (!fits) diag_at(check_diags(c), E0401, over->span, "what `for` runs over", kind_text(kind), "a list or a range");
+  if (!fits)
+    diag_at(check_diags(c), E0401, over->span, "what `for` runs over", kind_text(kind),
+            "a list or a range");
   assign(c, s->name, kind == KIND_RANGE ? TYPE_INT : KIND_UNKNOWN, s);
   Local *l = local_find(c, s->name);
   l->used = true; /* counting passes is use enough */
@@ -111,7 +116,8 @@ static void check_for(Check *c, const Ast *s) {
 static void check_repeat(Check *c, const Ast *s) {
   check_kind(c, s->child[0], check_expr(c, s->child[0]), TYPE_INT, false, "a repeat count");
   const Ast *count = s->child[0];
-  if (count->kind == AST_UNARY && count->op == OP_NEG && count->child[0]->kind == AST_INTEGER && count->child[0]->integer > 0)
+  if (count->kind == AST_UNARY && count->op == OP_NEG && count->child[0]->kind == AST_INTEGER &&
+      count->child[0]->integer > 0)
     diag_at(check_diags(c), E0414, count->span, -(long long)count->child[0]->integer);
   check_statement(c, s->child[1]);
 }
@@ -132,10 +138,12 @@ static void check_return(Check *c, const Ast *s) {
   uint32_t wanted = result_count(c->decl);
   for (uint32_t i = 0; i < s->nchild; i++) {
     Kind kind = check_expr(c, s->child[i]);
-    if (c->decl->kind == AST_NET) check_kind(c, s->child[i], kind, TYPE_TENSOR, false, "the result of a net");
+    if (c->decl->kind == AST_NET)
+      check_kind(c, s->child[i], kind, TYPE_TENSOR, false, "the result of a net");
   }
   if (wanted && wanted != s->nchild && s->nchild > 1)
-    diag_at(check_diags(c), E0411, s->span, ast_word(c->decl->kind), check_name(c, c->decl->name), wanted, wanted == 1 ? "" : "s", s->nchild);
+    diag_at(check_diags(c), E0411, s->span, ast_word(c->decl->kind), check_name(c, c->decl->name),
+            wanted, wanted == 1 ? "" : "s", s->nchild);
 }
 
 static void check_assert(Check *c, const Ast *s) {
@@ -151,7 +159,8 @@ static void check_statements(Check *c, const Ast *body) {
   for (uint32_t i = 0; i < body->nchild; i++) {
     const Ast *s = body->child[i];
     check_statement(c, s);
-    if (i > 0 && ends_here(body->child[i - 1]) && !c->prelude) diag_at(check_diags(c), W0410, s->span);
+    if (i > 0 && ends_here(body->child[i - 1]) && !c->prelude)
+      diag_at(check_diags(c), W0410, s->span);
   }
 }
 
@@ -189,7 +198,8 @@ typedef struct {
 static void survey(Check *c, Survey *out, const Ast *s) {
   if (s->kind == AST_RETURN) out->returns = true;
   if (s->kind == AST_LABEL) PUSH(c->front->perm, out, label, s);
-  for (uint32_t i = 0; s->kind >= AST_BODY && s->kind <= AST_LABEL && i < s->nchild; i++) survey(c, out, s->child[i]);
+  for (uint32_t i = 0; s->kind >= AST_BODY && s->kind <= AST_LABEL && i < s->nchild; i++)
+    survey(c, out, s->child[i]);
 }
 
 /* E0313 for the second of two equal labels; they are few, or the first hundred are compared. */
@@ -208,7 +218,9 @@ void check_body(Check *c, const Ast *body) {
   check_statement(c, body);
   survey(c, &found, body);
   check_labels(c, &found);
-  if (!found.returns) diag_at(check_diags(c), E0409, c->decl->name_span, ast_word(c->decl->kind), check_name(c, c->decl->name));
+  if (!found.returns)
+    diag_at(check_diags(c), E0409, c->decl->name_span, ast_word(c->decl->kind),
+            check_name(c, c->decl->name));
 }
 
 /* Stages of a chain, which would be layers; 0 for other values. */
@@ -225,7 +237,8 @@ void check_locals_used(Check *c) {
     uint32_t stages = count_stages(l->made);
     Span at = l->made->kind == AST_NAME ? l->made->span : l->made->name_span;
     if (l->param) diag_at(check_diags(c), W0514, at, name, check_name(c, c->decl->name));
-    else if (stages) diag_at(check_diags(c), W0511, at, name, stages, stages == 1 ? " is" : "s are");
+    else if (stages)
+      diag_at(check_diags(c), W0511, at, name, stages, stages == 1 ? " is" : "s are");
     else diag_at(check_diags(c), W0515, at, name);
   }
 }
@@ -244,13 +257,15 @@ static void check_equation(Check *c, const Ast *e, const Ast *wset) {
   if (e->kind == AST_BOOL && e->integer) return;
   if (e->kind != AST_BINARY || e->op != OP_EQ) {
     diag_at(check_diags(c), E0607, e->span);
-    diag_help(check_diags(c), "an equation is like `sum(%s) == 0` or `norm(%s) == 1`", check_name(c, wset->name), check_name(c, wset->name));
+    diag_help(check_diags(c), "an equation is like `sum(%s) == 0` or `norm(%s) == 1`",
+              check_name(c, wset->name), check_name(c, wset->name));
     return;
   }
   uint32_t errors = check_diags(c)->errors;
   check_expr(c, e->child[0]);
   check_expr(c, e->child[1]);
-  if (errors == check_diags(c)->errors && !mentions(e, wset->name)) diag_at(check_diags(c), E0608, e->span, check_name(c, wset->name));
+  if (errors == check_diags(c)->errors && !mentions(e, wset->name))
+    diag_at(check_diags(c), E0608, e->span, check_name(c, wset->name));
 }
 
 void check_weight_set(Check *c, const Ast *wset) {
@@ -259,7 +274,8 @@ void check_weight_set(Check *c, const Ast *wset) {
   local_add(c, wset->name, KIND_UNKNOWN, NULL)->used = true;
   for (uint32_t i = 0; indices && i < indices->nchild; i++) {
     const Ast *index = indices->child[i];
-    if (index->kind == AST_NAME && !local_find(c, index->name)) local_add(c, index->name, TYPE_INT, NULL);
+    if (index->kind == AST_NAME && !local_find(c, index->name))
+      local_add(c, index->name, TYPE_INT, NULL);
     else check_expr(c, index);
   }
   for (uint32_t i = 1; i < wset->nchild; i++) check_equation(c, wset->child[i], wset);

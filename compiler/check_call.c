@@ -7,7 +7,9 @@
 
 enum { PARAMS_MAX = 256 }; /* beyond, arguments are left to expand */
 
-static const char *text_of(Check *c, const Ast *e) { return ast_text(c->front->perm, c->front->names, e); }
+static const char *text_of(Check *c, const Ast *e) {
+  return ast_text(c->front->perm, c->front->names, e);
+}
 
 static const Ast *callee_of(const Ast *e) { return e->kind == AST_CALL ? e->child[0] : e; }
 
@@ -30,7 +32,8 @@ static bool kind_fits(Kind got, Kind wanted, bool list) {
 
 bool check_kind(Check *c, const Ast *e, Kind got, Kind wanted, bool list, const char *what) {
   if (kind_fits(got, wanted, list)) return true;
-  if (wanted == TYPE_INT && got == TYPE_REAL) diag_at(check_diags(c), E0418, e->span, what, text_of(c, e));
+  if (wanted == TYPE_INT && got == TYPE_REAL)
+    diag_at(check_diags(c), E0418, e->span, what, text_of(c, e));
   else diag_at(check_diags(c), E0401, e->span, what, kind_text(got), kind_text(wanted));
   return false;
 }
@@ -68,20 +71,24 @@ static void report_unknown_argument(Binding *b, const Ast *arg) {
   Name near = name_nearest(c->front->names, arg->name, names, b->params->nchild);
   diag_at(check_diags(c), E0402, arg->name_span, decl_text(b), check_name(c, arg->name));
   if (near) diag_here(check_diags(c), "did you mean `%s`?", check_name(c, near));
-  if (b->params->nchild) diag_equals(check_diags(c), "parameters of %s: %s", decl_text(b), params_text(c, b->params));
+  if (b->params->nchild)
+    diag_equals(check_diags(c), "parameters of %s: %s", decl_text(b), params_text(c, b->params));
 }
 
 /* The next parameter without an argument; of tensors only if `tensor`. nchild: none. */
 static uint32_t next_param(const Binding *b, bool tensor) {
   uint32_t i = 0;
-  while (i < b->params->nchild && (b->bound[i] || (tensor && b->params->child[i]->type != TYPE_TENSOR))) i++;
+  while (i < b->params->nchild &&
+         (b->bound[i] || (tensor && b->params->child[i]->type != TYPE_TENSOR)))
+    i++;
   return i;
 }
 
 static void bind_value(Binding *b, const Ast *value, Kind got, uint32_t i) {
   const Ast *param = b->params->child[i];
   b->bound[i] = true;
-  check_kind(b->c, value, got, param->type, ast_child(param, 0) != NULL, check_name(b->c, param->name));
+  check_kind(b->c, value, got, param->type, ast_child(param, 0) != NULL,
+             check_name(b->c, param->name));
 }
 
 static void bind_named(Binding *b, const Ast *arg) {
@@ -106,8 +113,11 @@ static void bind_positional(Binding *b, const Ast *arg, Kind got) {
     return;
   }
   uint32_t room = most - b->flowed;
-  diag_at(check_diags(b->c), E0404, arg->span, decl_text(b), room, room == 1 ? "" : "s", b->call->nchild - 1);
-  if (room) diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b), params_text(b->c, b->params));
+  diag_at(check_diags(b->c), E0404, arg->span, decl_text(b), room, room == 1 ? "" : "s",
+          b->call->nchild - 1);
+  if (room)
+    diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b),
+                params_text(b->c, b->params));
   b->partial = true;
 }
 
@@ -128,7 +138,8 @@ static int lone_flow(Binding *b, const Ast *e, Kind first) {
   const Ast *arg = e->child[1];
   if (arg->kind == AST_NAMED) {
     for (uint32_t i = 0; i < b->params->nchild; i++)
-      if (b->params->child[i]->name == arg->name && b->params->child[i]->type == TYPE_TENSOR) return FLOWS_NONE;
+      if (b->params->child[i]->name == arg->name && b->params->child[i]->type == TYPE_TENSOR)
+        return FLOWS_NONE;
     return FLOWS_ONE;
   }
   if (first == TYPE_TENSOR && tensor_first) return FLOWS_NONE;
@@ -141,7 +152,8 @@ static void check_missing(Binding *b, const Ast *e) {
     const Ast *param = b->params->child[i];
     if (b->bound[i] || ast_child(param, 1)) continue;
     diag_at(check_diags(b->c), E0403, e->span, decl_text(b), check_name(b->c, param->name));
-    diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b), params_text(b->c, b->params));
+    diag_equals(check_diags(b->c), "parameters of %s: %s", decl_text(b),
+                params_text(b->c, b->params));
     return;
   }
 }
@@ -169,7 +181,10 @@ static Kind check_declared(Check *c, const Ast *decl, const Ast *e, int flows) {
   if (flows != FLOWS_ALL) check_missing(&b, e);
   if (decl->kind != AST_BLOCK) return decl_kind(decl);
   bool waits = lone && flows == FLOWS_ONE && (ast_takes_tensor(decl) || ast_is_pointfree(decl));
-  return b.partial ? KIND_UNKNOWN : waits ? TYPE_BLOCK : ast_takes_tensor(decl) ? TYPE_TENSOR : KIND_UNKNOWN;
+  return b.partial                ? KIND_UNKNOWN
+         : waits                  ? TYPE_BLOCK
+         : ast_takes_tensor(decl) ? TYPE_TENSOR
+                                  : KIND_UNKNOWN;
 }
 
 /* ---- calls ------------------------------------------------------------------------------ */
@@ -192,11 +207,13 @@ static Kind check_intrinsic(Check *c, const Ast *e, int flows, uint32_t fewest, 
   }
   const char *name = check_name(c, ast_name(e));
   bool bare = flows == FLOWS_NONE && e->kind != AST_CALL;
-  if (!bare && n > most) diag_at(check_diags(c), E0404, e->span, name, most, most == 1 ? "" : "s", n);
+  if (!bare && n > most)
+    diag_at(check_diags(c), E0404, e->span, name, most, most == 1 ? "" : "s", n);
   else if (!bare && n < fewest) diag_at(check_diags(c), E0403, e->span, name, "more arguments");
   if (bare) return TYPE_BLOCK;
   if (kind == TYPE_TENSOR) return flows == FLOWS_NONE ? KIND_UNKNOWN : TYPE_TENSOR;
-  return kind == TYPE_INT && (strcmp(name, "min") != 0 && strcmp(name, "max") != 0) ? KIND_UNKNOWN : kind;
+  return kind == TYPE_INT && (strcmp(name, "min") != 0 && strcmp(name, "max") != 0) ? KIND_UNKNOWN
+                                                                                    : kind;
 }
 
 /* Looks the callee up among the locals; true when it is one. */
@@ -207,8 +224,8 @@ static bool check_local_callee(Check *c, const Ast *e, int flows) {
   l->used = true;
   Kind kind = l->kind;
   check_arguments_alone(c, e);
-  if (kind == KIND_UNKNOWN || kind == TYPE_BLOCK || kind == TYPE_INIT || (kind == TYPE_WEIGHT && flows == FLOWS_NONE) ||
-      kind == TYPE_NET)
+  if (kind == KIND_UNKNOWN || kind == TYPE_BLOCK || kind == TYPE_INIT ||
+      (kind == TYPE_WEIGHT && flows == FLOWS_NONE) || kind == TYPE_NET)
     return true;
   const char *what = arena_printf(c->front->perm, "`%s`, %s,", text_of(c, callee), kind_text(kind));
   if (flows == FLOWS_NONE) diag_at(check_diags(c), E0407, callee->span, what);
@@ -217,11 +234,13 @@ static bool check_local_callee(Check *c, const Ast *e, int flows) {
 }
 
 static bool declares_callable(const Ast *decl, int flows) {
-  return decl->kind == AST_BLOCK || decl->kind == AST_INIT || (decl->kind == AST_WEIGHT && flows == FLOWS_NONE);
+  return decl->kind == AST_BLOCK || decl->kind == AST_INIT ||
+         (decl->kind == AST_WEIGHT && flows == FLOWS_NONE);
 }
 
 static void report_uncallable(Check *c, const Ast *e, const Ast *decl, int flows) {
-  const char *what = arena_printf(c->front->perm, "`%s`, %s,", text_of(c, callee_of(e)), kind_text(decl_kind(decl)));
+  const char *what = arena_printf(c->front->perm, "`%s`, %s,", text_of(c, callee_of(e)),
+                                  kind_text(decl_kind(decl)));
   if (flows == FLOWS_NONE) diag_at(check_diags(c), E0407, callee_of(e)->span, what);
   else diag_at(check_diags(c), E0408, callee_of(e)->span, what);
   diag_note(check_diags(c), decl->name_span, "it is declared here");
@@ -231,7 +250,9 @@ Kind check_call(Check *c, const Ast *e, int flows) {
   const Ast *callee = callee_of(e);
   uint32_t fewest, most;
   if (check_local_callee(c, e, flows)) return flows == FLOWS_NONE ? KIND_UNKNOWN : TYPE_TENSOR;
-  const Term *term = callee->kind == AST_NAME && c->place ? term_find(c->place, check_name(c, callee->name)) : NULL;
+  const Term *term = callee->kind == AST_NAME && c->place
+                         ? term_find(c->place, check_name(c, callee->name))
+                         : NULL;
   if (term) {
     check_arguments_alone(c, e);
     return TYPE_REAL;
@@ -290,7 +311,8 @@ static void check_term_arguments(Check *c, const Ast *e, const Term *t) {
     const Ast *a = e->child[i];
     check_expr(c, a->kind == AST_NAMED ? a->child[0] : a);
     if (a->kind != AST_NAMED || term_has_param(t, check_name(c, a->name))) continue;
-    if (c->place == PLACE_PLOT || c->place == PLACE_PLOTTED) diag_at(check_diags(c), E0709, a->name_span, t->name, check_name(c, a->name));
+    if (c->place == PLACE_PLOT || c->place == PLACE_PLOTTED)
+      diag_at(check_diags(c), E0709, a->name_span, t->name, check_name(c, a->name));
     else diag_at(check_diags(c), E0402, a->name_span, t->name, check_name(c, a->name));
     if (*t->params) diag_equals(check_diags(c), "parameters of %s: %s", t->name, t->params);
   }
@@ -304,7 +326,8 @@ bool check_term(Check *c, const Ast *e, Place place, const char *what) {
     check_term_arguments(c, e, t);
     return true;
   }
-  if (e->kind != AST_ERROR) diag_at(check_diags(c), E0421, callee->span, what, term_list(c->front->perm, place), name);
+  if (e->kind != AST_ERROR)
+    diag_at(check_diags(c), E0421, callee->span, what, term_list(c->front->perm, place), name);
   return false;
 }
 
@@ -343,7 +366,8 @@ static void report_attribute(Check *c, const Ast *e) {
   Name candidate[ATTRIBUTES_MAX];
   size_t n = 0;
   for (size_t i = 0; term_at(i); i++)
-    if (term_at(i)->place == PLACE_ATTRIBUTE) candidate[n++] = name_of_text(f->names, term_at(i)->name);
+    if (term_at(i)->place == PLACE_ATTRIBUTE)
+      candidate[n++] = name_of_text(f->names, term_at(i)->name);
   n = add_weights(c->file, candidate, n);
   for (uint32_t i = 0; i < f->nprelude; i++) n = add_weights(f->file[i], candidate, n);
   Name near = name_nearest(f->names, ast_name(e), candidate, n);
@@ -358,7 +382,9 @@ void check_attr(Check *c, const Ast *attr) {
     return;
   }
   Local *l = callee->kind == AST_NAME ? local_find(c, callee->name) : NULL;
-  const Term *word = !l && callee->kind == AST_NAME ? term_find(PLACE_ATTRIBUTE, check_name(c, callee->name)) : NULL;
+  const Term *word = !l && callee->kind == AST_NAME
+                         ? term_find(PLACE_ATTRIBUTE, check_name(c, callee->name))
+                         : NULL;
   if (word) {
     check_word(c, e, word);
     return;

@@ -3,13 +3,18 @@
 #include <string.h>
 #include "check_scope.h"
 
-static const char *text_of(Check *c, const Ast *e) { return ast_text(c->front->perm, c->front->names, e); }
+static const char *text_of(Check *c, const Ast *e) {
+  return ast_text(c->front->perm, c->front->names, e);
+}
 
-static bool is_number(Kind kind) { return kind == TYPE_INT || kind == TYPE_REAL || kind == TYPE_TENSOR || kind == KIND_UNKNOWN; }
+static bool is_number(Kind kind) {
+  return kind == TYPE_INT || kind == TYPE_REAL || kind == TYPE_TENSOR || kind == KIND_UNKNOWN;
+}
 
 void check_condition(Check *c, const Ast *e) {
   Kind kind = check_expr(c, e);
-  if (kind != TYPE_BOOL && kind != KIND_UNKNOWN) diag_at(check_diags(c), E0413, e->span, kind_text(kind));
+  if (kind != TYPE_BOOL && kind != KIND_UNKNOWN)
+    diag_at(check_diags(c), E0413, e->span, kind_text(kind));
 }
 
 /* ---- names ------------------------------------------------------------------------------ */
@@ -56,13 +61,15 @@ static Kind check_qname(Check *c, const Ast *e) {
   if (l && kind == KIND_UNKNOWN) return KIND_UNKNOWN;
   if (kind == TYPE_DATA && e->nchild == 2) return check_member(c, e);
   if (l || decl) {
-    diag_at(check_diags(c), E0306, e->child[1]->span, kind_text(kind), check_name(c, object->name), check_name(c, e->child[1]->name));
+    diag_at(check_diags(c), E0306, e->child[1]->span, kind_text(kind), check_name(c, object->name),
+            check_name(c, e->child[1]->name));
     return KIND_UNKNOWN;
   }
   const Ast *found = scope_resolve(c, e);
   if (found) return decl_kind(found);
   if (names_import(c, object->name)) scope_unknown(c, e, false);
-  else diag_at(check_diags(c), E0302, object->span, "data set or import", check_name(c, object->name));
+  else
+    diag_at(check_diags(c), E0302, object->span, "data set or import", check_name(c, object->name));
   return KIND_UNKNOWN;
 }
 
@@ -97,7 +104,8 @@ static void remark_division(Check *c, const Ast *e) {
   const char *name = check_name(c, left->name);
   bool epoch = strcmp(name, "epoch") == 0;
   if (!epoch && strcmp(name, "step") != 0) return;
-  diag_at(check_diags(c), N0701, e->span, text_of(c, e), (long long)right->integer, epoch ? "epochs" : "steps");
+  diag_at(check_diags(c), N0701, e->span, text_of(c, e), (long long)right->integer,
+          epoch ? "epochs" : "steps");
 }
 
 static Kind check_binary(Check *c, const Ast *e) {
@@ -113,7 +121,8 @@ static Kind check_binary(Check *c, const Ast *e) {
     case OP_LE:
     case OP_GE: check_arithmetic(c, e, a, b); return TYPE_BOOL;
     default:
-      if (e->op == OP_DIV && e->child[1]->kind == AST_INTEGER && e->child[1]->integer == 0 && a == TYPE_INT)
+      if (e->op == OP_DIV && e->child[1]->kind == AST_INTEGER && e->child[1]->integer == 0 &&
+          a == TYPE_INT)
         diag_at(check_diags(c), E0417, e->name_span);
       if (e->op == OP_DIV) remark_division(c, e);
       return check_arithmetic(c, e, a, b);
@@ -141,8 +150,8 @@ static Kind check_cond(Check *c, const Ast *e) {
 static Kind check_pipe(Check *c, const Ast *e) {
   Kind head = check_expr(c, e->child[0]);
   for (uint32_t i = 1; i < e->nchild; i++) check_stage(c, e->child[i]);
-  bool wrong = head == TYPE_STRING || head == TYPE_BOOL || head == TYPE_WEIGHT || head == TYPE_DATA || head == TYPE_TRAIN ||
-               head == TYPE_NET || head == KIND_RANGE;
+  bool wrong = head == TYPE_STRING || head == TYPE_BOOL || head == TYPE_WEIGHT ||
+               head == TYPE_DATA || head == TYPE_TRAIN || head == TYPE_NET || head == KIND_RANGE;
   if (wrong) diag_at(check_diags(c), E0408, e->child[0]->span, kind_text(head));
   return head == TYPE_BLOCK || head == TYPE_INIT ? TYPE_BLOCK : wrong ? KIND_UNKNOWN : TYPE_TENSOR;
 }

@@ -42,7 +42,8 @@ static void collect_nets(Experiment *x) {
 static const Ast *net_param(const Ast *net, Name name) {
   const Ast *params = net->child[0];
   for (uint32_t i = 0; i < params->nchild; i++)
-    if (params->child[i]->name == name && params->child[i]->type != TYPE_TENSOR) return params->child[i];
+    if (params->child[i]->name == name && params->child[i]->type != TYPE_TENSOR)
+      return params->child[i];
   return NULL;
 }
 
@@ -77,16 +78,20 @@ static void report_setting(Experiment *x, const Ast *s, const Ast *net, const ch
   for (; n < params->nchild && n < COUNT_OF(names); n++) names[n] = params->child[n]->name;
   Name near = name_nearest(c->front->names, s->name, names, n);
   const char *hint, *setting = near ? NULL : setting_nearest(c, AST_TRAIN, s->name, &hint);
-  diag_at(check_diags(c), E0710, s->name_span, who, check_name(c, s->name), check_name(c, net->name));
-  if (near || setting) diag_here(check_diags(c), "did you mean `%s`?", near ? check_name(c, near) : setting);
-  diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, net->name), params_text(c, net));
+  diag_at(check_diags(c), E0710, s->name_span, who, check_name(c, s->name),
+          check_name(c, net->name));
+  if (near || setting)
+    diag_here(check_diags(c), "did you mean `%s`?", near ? check_name(c, near) : setting);
+  diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, net->name),
+              params_text(c, net));
 }
 
 /* A parameter of the nets, or a setting of the recipe. */
 static void check_assignment(Experiment *x, const Ast *s, const char *who) {
   Check *c = x->c;
   const char *name = check_name(c, s->name);
-  if (check_is_setting(AST_EXPERIMENT, name) && x->decl->kind == AST_EXPERIMENT && strcmp(who, "this experiment") == 0) {
+  if (check_is_setting(AST_EXPERIMENT, name) && x->decl->kind == AST_EXPERIMENT &&
+      strcmp(who, "this experiment") == 0) {
     check_setting_value(c, AST_EXPERIMENT, s);
     return;
   }
@@ -129,7 +134,8 @@ static void check_variant(Experiment *x, const Ast *v, uint32_t index) {
 static void check_sweep(Experiment *x, const Ast *s) {
   Check *c = x->c;
   for (uint32_t i = 0; i < s->nchild; i++)
-    check_kind(c, s->child[i], check_expr(c, s->child[i]), s->type, false, arena_printf(c->front->perm, "a value of sweep `%s`", check_name(c, s->name)));
+    check_kind(c, s->child[i], check_expr(c, s->child[i]), s->type, false,
+               arena_printf(c->front->perm, "a value of sweep `%s`", check_name(c, s->name)));
   const Local *old = local_find(c, s->name);
   if (old) diag_at(check_diags(c), E0303, s->name_span, check_name(c, s->name));
   else local_add(c, s->name, s->type, s);
@@ -148,11 +154,14 @@ static void check_run_arguments(Experiment *x, const Ast *call) {
     }
     const Ast *without = net_without(x, arg->name);
     if (without && !x->open) {
-      diag_at(check_diags(c), E0402, arg->name_span, check_name(c, without->name), check_name(c, arg->name));
-      diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, without->name), params_text(c, without));
+      diag_at(check_diags(c), E0402, arg->name_span, check_name(c, without->name),
+              check_name(c, arg->name));
+      diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, without->name),
+                  params_text(c, without));
     } else if (!without && x->nnet) {
       const Ast *param = net_param(x->net[0], arg->name);
-      check_kind(c, arg->child[0], got, param->type, ast_child(param, 0) != NULL, check_name(c, arg->name));
+      check_kind(c, arg->child[0], got, param->type, ast_child(param, 0) != NULL,
+                 check_name(c, arg->name));
     }
   }
 }
@@ -164,7 +173,8 @@ static void check_run(Experiment *x, const Ast *run) {
   check_kind(c, name, check_expr(c, name), TYPE_NET, false, "what is run");
   if (net->kind == AST_CALL) check_run_arguments(x, net);
   if (data) check_kind(c, data, check_expr(c, data), TYPE_DATA, false, "what stands after `on`");
-  if (recipe) check_kind(c, recipe, check_expr(c, recipe), TYPE_TRAIN, false, "what stands after `with`");
+  if (recipe)
+    check_kind(c, recipe, check_expr(c, recipe), TYPE_TRAIN, false, "what stands after `with`");
   if (recipe && !data) diag_at(check_diags(c), E0707, run->span);
 }
 
@@ -191,7 +201,8 @@ static void check_sweeps_used(Experiment *x) {
   for (uint32_t i = 0; i < x->c->nlocal; i++) {
     const Local *l = &x->c->local[i];
     if (l->used || !l->made || l->made->kind != AST_SWEEP) continue;
-    const char *why = arena_printf(x->c->front->perm, "no run uses `%s`", check_name(x->c, l->name));
+    const char *why =
+        arena_printf(x->c->front->perm, "no run uses `%s`", check_name(x->c, l->name));
     diag_at(check_diags(x->c), W0716, l->made->name_span, "sweep", why);
   }
 }

@@ -18,11 +18,14 @@ struct Declarations {
 static size_t declaration_slot(const Declarations *t, uint16_t file, Name name) {
   uint64_t key = (uint64_t)file << 32 | name;
   size_t i = (size_t)hash_bytes(&key, sizeof key, 0) & (t->nslot - 1);
-  while (t->slot[i] && !(t->slot[i]->span.file == file && t->slot[i]->name == name)) i = (i + 1) & (t->nslot - 1);
+  while (t->slot[i] && !(t->slot[i]->span.file == file && t->slot[i]->name == name))
+    i = (i + 1) & (t->nslot - 1);
   return i;
 }
 
-static bool is_declaration(const Ast *a) { return a->kind >= AST_CONST && a->kind <= AST_EXPERIMENT; }
+static bool is_declaration(const Ast *a) {
+  return a->kind >= AST_CONST && a->kind <= AST_EXPERIMENT;
+}
 
 /* Fills the table; of two with the same name the first one counts. */
 void declarations_index(Front *f) {
@@ -49,7 +52,8 @@ const Ast *declaration_find(const Front *f, const Ast *file, Name name) {
 
 /* The tree an IMPORT brought, or NULL. */
 static const Ast *imported(const Front *f, const Ast *import) {
-  return import->integer >= 0 && (size_t)import->integer < f->nfile ? f->file[import->integer] : NULL;
+  return import->integer >= 0 && (size_t)import->integer < f->nfile ? f->file[import->integer]
+                                                                    : NULL;
 }
 
 /* In the file, then in what it imports without a name of its own. */
@@ -80,7 +84,8 @@ Ast *check_resolve(const Front *f, const Ast *file, const Ast *name) {
   if (name->kind == AST_QNAME) found = find_qualified(f, file, name);
   else if (name->kind == AST_NAME) found = find_in_file(f, file, name->name);
   if (name->kind == AST_NAME)
-    for (uint32_t i = 0; !found && i < f->nprelude; i++) found = declaration_find(f, f->file[i], name->name);
+    for (uint32_t i = 0; !found && i < f->nprelude; i++)
+      found = declaration_find(f, f->file[i], name->name);
   return (Ast *)(uintptr_t)found;
 }
 
@@ -120,8 +125,9 @@ void locals_clear(Check *c) { c->nlocal = 0; }
 /* ---- kinds ------------------------------------------------------------------------------ */
 
 const char *kind_text(Kind kind) {
-  static const char *const text[] = {"a value", "an int", "a real", "a bool", "a string", "a tensor", "a weight set",
-    "a block", "a net", "a data set", "a recipe", "an initialiser", "a list", "a range"};
+  static const char *const text[] = {
+      "a value", "an int", "a real",     "a bool",   "a string",       "a tensor", "a weight set",
+      "a block", "a net",  "a data set", "a recipe", "an initialiser", "a list",   "a range"};
   return text[kind];
 }
 
@@ -149,7 +155,8 @@ typedef struct {
 static void add_candidates(Candidates *out, const Ast *file, bool stage) {
   for (uint32_t i = 0; i < file->nchild; i++) {
     const Ast *decl = file->child[i];
-    if (is_declaration(decl) && (!stage || decl->kind == AST_BLOCK)) PUSH(out->arena, out, item, decl->name);
+    if (is_declaration(decl) && (!stage || decl->kind == AST_BLOCK))
+      PUSH(out->arena, out, item, decl->name);
   }
 }
 
@@ -162,7 +169,8 @@ Name scope_nearest(Check *c, Name wrong, bool stage) {
   Candidates all = {.arena = f->perm};
   const char *synopsis, *word;
   for (size_t i = 0; term_at(i); i++)
-    if (c->place && term_at(i)->place == c->place) PUSH(f->perm, &all, item, name_of_text(f->names, term_at(i)->name));
+    if (c->place && term_at(i)->place == c->place)
+      PUSH(f->perm, &all, item, name_of_text(f->names, term_at(i)->name));
   for (uint32_t i = 0; i < c->nlocal; i++) {
     Kind kind = c->local[i].kind;
     bool fits = !stage || kind == TYPE_BLOCK || kind == KIND_UNKNOWN;
@@ -170,7 +178,8 @@ Name scope_nearest(Check *c, Name wrong, bool stage) {
   }
   add_candidates(&all, c->file, stage);
   for (uint32_t i = 0; i < c->file->nchild; i++) {
-    const Ast *import = c->file->child[i], *tree = import->kind == AST_IMPORT ? imported(f, import) : NULL;
+    const Ast *import = c->file->child[i],
+              *tree = import->kind == AST_IMPORT ? imported(f, import) : NULL;
     if (tree && !import->name) add_candidates(&all, tree, stage);
   }
   for (uint32_t i = 0; i < f->nprelude; i++) add_candidates(&all, f->file[i], stage);
@@ -204,7 +213,8 @@ void scope_unknown(Check *c, const Ast *name, bool stage) {
     else diag_at(d, E0302, name->span, "value", text);
     Name near = name->kind == AST_NAME ? scope_nearest(c, wrong, stage) : 0;
     if (near) diag_here(d, "did you mean `%s`?", check_name(c, near));
-    if (c->place == PLACE_SCHEDULE) diag_help(d, "a schedule knows %s", term_list(c->front->perm, PLACE_SCHEDULE));
+    if (c->place == PLACE_SCHEDULE)
+      diag_help(d, "a schedule knows %s", term_list(c->front->perm, PLACE_SCHEDULE));
   }
   if (name->kind == AST_NAME) local_add(c, wrong, KIND_UNKNOWN, NULL)->broken = true;
 }

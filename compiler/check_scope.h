@@ -16,8 +16,22 @@ typedef struct {
 } Local;
 
 /* Places of vocabulary.def, where words have a meaning of their own. */
-typedef enum { PLACE_NONE, PLACE_SOURCE, PLACE_NORMALIZE, PLACE_AUGMENT, PLACE_LOSS, PLACE_OPTIMIZER, PLACE_PRECISION,
-  PLACE_CLIP, PLACE_REFERENCE, PLACE_ATTRIBUTE, PLACE_EQUATION, PLACE_PLOT, PLACE_PLOTTED, PLACE_SCHEDULE } Place;
+typedef enum {
+  PLACE_NONE,
+  PLACE_SOURCE,
+  PLACE_NORMALIZE,
+  PLACE_AUGMENT,
+  PLACE_LOSS,
+  PLACE_OPTIMIZER,
+  PLACE_PRECISION,
+  PLACE_CLIP,
+  PLACE_REFERENCE,
+  PLACE_ATTRIBUTE,
+  PLACE_EQUATION,
+  PLACE_PLOT,
+  PLACE_PLOTTED,
+  PLACE_SCHEDULE
+} Place;
 
 typedef struct {
   Place place;
@@ -73,7 +87,7 @@ Kind check_expr(Check *c, const Ast *e);
 void check_stage(Check *c, const Ast *e);
 void check_attr(Check *c, const Ast *attr);
 void check_condition(Check *c, const Ast *e);
-/* What comes from the left: nothing, a tensor, or all that is not written (a loss, an optimiser). */
+/* What comes from the left: nothing, a tensor, or all that is not written (optimisers). */
 enum { FLOWS_NONE, FLOWS_ONE, FLOWS_ALL };
 Kind check_call(Check *c, const Ast *e, int flows);
 /* A CALL or NAME that must be a term of that place; its arguments are expressions. */

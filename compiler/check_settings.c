@@ -4,8 +4,19 @@
 #include <string.h>
 #include "check_scope.h"
 
-typedef enum { FORM_SOURCE, FORM_NORMALIZE, FORM_AUGMENT, FORM_INT, FORM_REAL, FORM_LOSS, FORM_OPTIMIZER, FORM_SCHEDULE,
-  FORM_PRECISION, FORM_CLIP, FORM_REFERENCE } Form;
+typedef enum {
+  FORM_SOURCE,
+  FORM_NORMALIZE,
+  FORM_AUGMENT,
+  FORM_INT,
+  FORM_REAL,
+  FORM_LOSS,
+  FORM_OPTIMIZER,
+  FORM_SCHEDULE,
+  FORM_PRECISION,
+  FORM_CLIP,
+  FORM_REFERENCE
+} Form;
 
 static const struct SettingRow {
   AstKind kind;
@@ -21,12 +32,28 @@ static const struct SettingRow {
 static const struct {
   const char *wrong, *right;
 } synonyms[] = {
-    {"learning_rate", "lr"}, {"rate", "lr"},           {"step_size", "lr"},      {"batch_size", "batch"},
-    {"batchsize", "batch"},  {"weight_decay", "decay"}, {"l2", "decay"},          {"num_epochs", "epochs"},
-    {"epoch", "epochs"},     {"optimiser", "optimizer"}, {"optim", "optimizer"},  {"criterion", "loss"},
-    {"objective", "loss"},   {"dtype", "precision"},   {"grad_clip", "clip"},    {"random_seed", "seed"},
-    {"path", "source"},      {"file", "source"},       {"normalise", "normalize"}, {"augmentation", "augment"},
-    {"padding", "pad"},      {"schedule", "lr"},
+    {"learning_rate", "lr"},
+    {"rate", "lr"},
+    {"step_size", "lr"},
+    {"batch_size", "batch"},
+    {"batchsize", "batch"},
+    {"weight_decay", "decay"},
+    {"l2", "decay"},
+    {"num_epochs", "epochs"},
+    {"epoch", "epochs"},
+    {"optimiser", "optimizer"},
+    {"optim", "optimizer"},
+    {"criterion", "loss"},
+    {"objective", "loss"},
+    {"dtype", "precision"},
+    {"grad_clip", "clip"},
+    {"random_seed", "seed"},
+    {"path", "source"},
+    {"file", "source"},
+    {"normalise", "normalize"},
+    {"augmentation", "augment"},
+    {"padding", "pad"},
+    {"schedule", "lr"},
 };
 
 static const struct SettingRow *setting_find(AstKind kind, const char *name) {
@@ -51,7 +78,8 @@ const char *setting_nearest(Check *c, AstKind kind, Name wrong, const char **hin
   for (size_t i = 0; i < COUNT_OF(settings); i++)
     if (settings[i].kind == kind) candidate[n++] = name_of_text(names, settings[i].name);
   for (size_t i = 0; i < COUNT_OF(synonyms); i++)
-    if (strcmp(synonyms[i].wrong, text) == 0 && setting_find(kind, synonyms[i].right)) found = synonyms[i].right;
+    if (strcmp(synonyms[i].wrong, text) == 0 && setting_find(kind, synonyms[i].right))
+      found = synonyms[i].right;
   Name near = found ? 0 : name_nearest(names, wrong, candidate, n);
   if (near) found = name_text(names, near);
   *hint = found ? setting_find(kind, found)->hint : "";
@@ -72,7 +100,8 @@ static void check_augment(Check *c, const Ast *e) {
   if (word && term_find(PLACE_AUGMENT, name)) check_term(c, e, PLACE_AUGMENT, "`augment`");
   else if (e->kind != AST_ERROR) {
     diag_at(check_diags(c), E0713, e->span, ast_text(c->front->perm, c->front->names, e));
-    diag_help(check_diags(c), "a chain of %s, such as `pad(4) -> crop(32) -> hflip`", term_list(c->front->perm, PLACE_AUGMENT));
+    diag_help(check_diags(c), "a chain of %s, such as `pad(4) -> crop(32) -> hflip`",
+              term_list(c->front->perm, PLACE_AUGMENT));
   }
 }
 
@@ -83,7 +112,8 @@ static void check_source(Check *c, const Ast *e) {
     return;
   }
   diag_at(check_diags(c), E0704, e->span, ast_text(c->front->perm, c->front->names, e));
-  diag_help(check_diags(c), "a source is one of %s, such as `idx(\"fashion-mnist\")`", term_list(c->front->perm, PLACE_SOURCE));
+  diag_help(check_diags(c), "a source is one of %s, such as `idx(\"fashion-mnist\")`",
+            term_list(c->front->perm, PLACE_SOURCE));
 }
 
 /* A block of the prelude or of the file, or a word of the place. */
@@ -100,12 +130,14 @@ static void check_number(Check *c, const Ast *setting, Kind wanted) {
   bool negative = e->kind == AST_UNARY && e->op == OP_NEG;
   bool zero = e->kind == AST_INTEGER && e->integer == 0 && strcmp(name, "batch") == 0;
   if (negative || zero)
-    diag_at(check_diags(c), E0422, e->span, name, zero ? "at least 1" : "0 or more", ast_text(c->front->perm, c->front->names, e));
+    diag_at(check_diags(c), E0422, e->span, name, zero ? "at least 1" : "0 or more",
+            ast_text(c->front->perm, c->front->names, e));
 }
 
 static void check_schedule(Check *c, const Ast *setting) {
   c->place = PLACE_SCHEDULE;
-  check_kind(c, setting->child[0], check_expr(c, setting->child[0]), TYPE_REAL, false, check_name(c, setting->name));
+  check_kind(c, setting->child[0], check_expr(c, setting->child[0]), TYPE_REAL, false,
+             check_name(c, setting->name));
   c->place = PLACE_NONE;
 }
 
@@ -146,7 +178,8 @@ static void check_base(Check *c, const Ast *decl) {
   const Ast *name = ast_child(decl, 0), *base = base_of(c, decl);
   if (!name) return;
   if (!base) {
-    diag_at(check_diags(c), E0302, name->span, decl->kind == AST_DATA ? "data set" : "recipe", ast_text(c->front->perm, c->front->names, name));
+    diag_at(check_diags(c), E0302, name->span, decl->kind == AST_DATA ? "data set" : "recipe",
+            ast_text(c->front->perm, c->front->names, name));
     Name near = scope_nearest(c, ast_name(name), false);
     if (near) diag_here(check_diags(c), "did you mean `%s`?", check_name(c, near));
     return;
@@ -161,7 +194,8 @@ static void check_base(Check *c, const Ast *decl) {
 
 static void report_setting(Check *c, const Ast *decl, const Ast *setting) {
   const char *hint, *near = setting_nearest(c, decl->kind, setting->name, &hint);
-  diag_at(check_diags(c), E0305, setting->name_span, ast_word(decl->kind), check_name(c, setting->name));
+  diag_at(check_diags(c), E0305, setting->name_span, ast_word(decl->kind),
+          check_name(c, setting->name));
   if (near && *hint) diag_here(check_diags(c), "did you mean `%s`? (%s)", near, hint);
   else if (near) diag_here(check_diags(c), "did you mean `%s`?", near);
 }
@@ -174,7 +208,8 @@ static bool has_source(Check *c, const Ast *decl) {
 void check_settings(Check *c, const Ast *decl) {
   check_base(c, decl);
   for (uint32_t i = 1; i < decl->nchild; i++) {
-    const Ast *s = decl->child[i], *first = s->kind == AST_SETTING ? ast_setting(decl, s->name) : NULL;
+    const Ast *s = decl->child[i],
+              *first = s->kind == AST_SETTING ? ast_setting(decl, s->name) : NULL;
     if (s->kind != AST_SETTING) continue;
     if (first != s) {
       diag_at(check_diags(c), E0304, s->name_span, check_name(c, s->name));

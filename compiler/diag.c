@@ -21,7 +21,8 @@ void diags_init(Diags *d, Arena *perm, Sources *sources) {
 static bool is_error(DiagId id) { return diag_info[id].severity >= SEV_ERROR; }
 
 static int severity_exit(Severity severity) {
-  static const int code[] = {[SEV_ERROR] = 1, [SEV_USAGE] = 2, [SEV_DATA] = 3, [SEV_DEVICE] = 4, [SEV_LIMIT] = 6};
+  static const int code[] = {
+      [SEV_ERROR] = 1, [SEV_USAGE] = 2, [SEV_DATA] = 3, [SEV_DEVICE] = 4, [SEV_LIMIT] = 6};
   return severity < SEV_ERROR ? 0 : code[severity];
 }
 
@@ -42,7 +43,8 @@ static bool is_dropped(const Diags *d, DiagId id, Span at) {
   if (severity == SEV_WARNING && d->warnings_off) return true;
   for (size_t i = 0; at.file && d->ndiag < KEPT_MAX && i < d->ndiag; i++) {
     const Diag *e = &d->diag[i];
-    if (e->id == id && e->at.file == at.file && e->at.off == at.off && e->at.len == at.len) return true;
+    if (e->id == id && e->at.file == at.file && e->at.off == at.off && e->at.len == at.len)
+      return true;
   }
   return false;
 }

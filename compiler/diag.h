@@ -61,7 +61,16 @@ const char *span_text(Sources *s, Span at);
 /* ---- messages --------------------------------------------------------------------------- */
 
 /* How grave: ERROR exits 1, USAGE 2, DATA 3, DEVICE 4, LIMIT 6; all five print as "error". */
-typedef enum { SEV_REMARK, SEV_NOTE, SEV_WARNING, SEV_ERROR, SEV_USAGE, SEV_DATA, SEV_DEVICE, SEV_LIMIT } Severity;
+typedef enum {
+  SEV_REMARK,
+  SEV_NOTE,
+  SEV_WARNING,
+  SEV_ERROR,
+  SEV_USAGE,
+  SEV_DATA,
+  SEV_DEVICE,
+  SEV_LIMIT
+} Severity;
 
 typedef enum {
 #define DIAG(id, slug, severity, text) DIAG_##id,

@@ -49,10 +49,12 @@ static bool in_ranges(uint32_t c, const uint32_t (*range)[2], size_t n) {
 
 /* Cells that a character takes. */
 static int character_width(uint32_t c) {
-  static const uint32_t none[][2] = {{0x300, 0x36F}, {0x200B, 0x200D}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
-  static const uint32_t wide[][2] = {{0x1100, 0x115F}, {0x2E80, 0xA4CF}, {0xAC00, 0xD7A3}, {0xF900, 0xFAFF},
-    {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF},
-    {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+  static const uint32_t none[][2] = {
+      {0x300, 0x36F}, {0x200B, 0x200D}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
+  static const uint32_t wide[][2] = {{0x1100, 0x115F},   {0x2E80, 0xA4CF},   {0xAC00, 0xD7A3},
+                                     {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},
+                                     {0xFFE0, 0xFFE6},   {0x1F300, 0x1F64F}, {0x1F680, 0x1F6FF},
+                                     {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
   return in_ranges(c, none, COUNT_OF(none)) ? 0 : in_ranges(c, wide, COUNT_OF(wide)) ? 2 : 1;
 }
 
@@ -253,7 +255,8 @@ static void collect_marks(Marks *marks, Span at, const DiagPart *part, size_t n)
 }
 
 /* Position, primary line, then the other lines that have labels. */
-static void show_snippet(Render *r, Span at, const DiagPart *part, size_t n, const char *paint_primary) {
+static void show_snippet(Render *r, Span at, const DiagPart *part, size_t n,
+                         const char *paint_primary) {
   Marks marks = {.n = 0};
   uint32_t shown[MARKS_MAX];
   int nshown = 0;
@@ -295,7 +298,8 @@ static int gutter_width(Sources *sources, const Diag *diag) {
   return digits < 2 ? 2 : digits;
 }
 
-static void show_headline(Render *r, const char *word, const char *code, const char *color, const char *text) {
+static void show_headline(Render *r, const char *word, const char *code, const char *color,
+                          const char *text) {
   paint(r, color);
   text_add(r->out, "%s", word);
   if (code) text_add(r->out, "[%s]", code);

@@ -13,7 +13,7 @@ static const char help[] =
 
 /* ---- codes ------------------------------------------------------------------------------ */
 
-/* The section of explain.txt that begins with `# CODE`; its length without blank lines at the end. */
+/* The section of explain.txt under `# CODE`; its length without blank lines at the end. */
 static const char *find_section(const char *code, size_t *size) {
   size_t n = strlen(code);
   for (const char *s = explain_files[0].text; s; s = strstr(s, "\n# ")) {
@@ -43,10 +43,14 @@ static void add_format(Text *out, const char *format) {
 }
 
 static const char *severity_text(Severity s) {
-  static const char *const text[] = {[SEV_REMARK] = "note, with -Wall", [SEV_NOTE] = "note", [SEV_WARNING] = "warning",
-    [SEV_ERROR] = "error in the source, exit 1", [SEV_USAGE] = "error on the command line, exit 2",
-    [SEV_DATA] = "error of a file or data, exit 3", [SEV_DEVICE] = "error of a device or toolchain, exit 4",
-    [SEV_LIMIT] = "limit reached, exit 6"};
+  static const char *const text[] = {[SEV_REMARK] = "note, with -Wall",
+                                     [SEV_NOTE] = "note",
+                                     [SEV_WARNING] = "warning",
+                                     [SEV_ERROR] = "error in the source, exit 1",
+                                     [SEV_USAGE] = "error on the command line, exit 2",
+                                     [SEV_DATA] = "error of a file or data, exit 3",
+                                     [SEV_DEVICE] = "error of a device or toolchain, exit 4",
+                                     [SEV_LIMIT] = "limit reached, exit 6"};
   return text[s];
 }
 
@@ -90,8 +94,8 @@ static bool explain_declaration(Front *f, Text *out, Name name) {
     size_t begin = comment_begin(s->text, decl->span.off), end = decl->span.off + decl->span.len;
     const char *rest = memchr(s->text + end, '\n', s->size - end);
     if (rest) end = (size_t)(rest - s->text);
-    text_add(out, "%s%s %s, declared at %s\n\n", found ? "\n" : "", ast_word(decl->kind), name_text(f->names, name),
-             span_text(&f->sources, decl->name_span));
+    text_add(out, "%s%s %s, declared at %s\n\n", found ? "\n" : "", ast_word(decl->kind),
+             name_text(f->names, name), span_text(&f->sources, decl->name_span));
     text_bytes(out, s->text + begin, end - begin);
     text_add(out, "\n");
     found = true;
@@ -100,9 +104,20 @@ static bool explain_declaration(Front *f, Text *out, Name name) {
 }
 
 static const char *place_text(Place place) {
-  static const char *const text[] = {"", "source of data", "value of `normalize`", "augmentation", "loss", "optimiser",
-    "precision", "value of `clip`", "value of `reference`", "attribute, behind `@`", "word of equations of a weight set",
-    "plot", "word of plots and tables", "name in a schedule"};
+  static const char *const text[] = {"",
+                                     "source of data",
+                                     "value of `normalize`",
+                                     "augmentation",
+                                     "loss",
+                                     "optimiser",
+                                     "precision",
+                                     "value of `clip`",
+                                     "value of `reference`",
+                                     "attribute, behind `@`",
+                                     "word of equations of a weight set",
+                                     "plot",
+                                     "word of plots and tables",
+                                     "name in a schedule"};
   return text[place];
 }
 
@@ -132,7 +147,8 @@ static bool explain_setting(Text *out, const char *name, bool found) {
   for (size_t i = 0; i < COUNT_OF(kinds); i++) {
     const char *hint;
     if (!setting_hint(kinds[i], name, &hint)) continue;
-    text_add(out, "%s%s (setting of `%s`)%s%s\n", found ? "\n" : "", name, ast_word(kinds[i]), *hint ? ": " : "", hint);
+    text_add(out, "%s%s (setting of `%s`)%s%s\n", found ? "\n" : "", name, ast_word(kinds[i]),
+             *hint ? ": " : "", hint);
     found = true;
   }
   return found;

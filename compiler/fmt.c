@@ -34,7 +34,9 @@ typedef struct {
 
 static Frame *top(Format *f) { return &f->frame[f->depth]; }
 
-static bool is_comment(const Piece *p) { return p->kind == PIECE_LINE_COMMENT || p->kind == PIECE_BLOCK_COMMENT; }
+static bool is_comment(const Piece *p) {
+  return p->kind == PIECE_LINE_COMMENT || p->kind == PIECE_BLOCK_COMMENT;
+}
 
 /* Columns that a piece takes on its last line. */
 static int piece_width(const Piece *p) {
@@ -43,8 +45,12 @@ static int piece_width(const Piece *p) {
   return width;
 }
 
-static bool opens(const Piece *p) { return piece_is(p, "(") || piece_is(p, "[") || piece_is(p, "{"); }
-static bool closes(const Piece *p) { return piece_is(p, ")") || piece_is(p, "]") || piece_is(p, "}"); }
+static bool opens(const Piece *p) {
+  return piece_is(p, "(") || piece_is(p, "[") || piece_is(p, "{");
+}
+static bool closes(const Piece *p) {
+  return piece_is(p, ")") || piece_is(p, "]") || piece_is(p, "}");
+}
 
 /* ---- wrapping --------------------------------------------------------------------------- */
 
@@ -81,7 +87,9 @@ static int statement_column(const Format *f) {
 static int line_column(Format *f, const Piece *p) {
   Frame *t = top(f);
   if (closes(p)) return t->close;
-  if (!t->body) return limited(piece_is(p, "->") && t->arrow >= 0 ? t->arrow : t->content, statement_column(f) + 2 * STEP);
+  if (!t->body)
+    return limited(piece_is(p, "->") && t->arrow >= 0 ? t->arrow : t->content,
+                   statement_column(f) + 2 * STEP);
   if (t->fresh) {
     bool label = f->at + 1 < f->pieces->nitem && f->pieces->item[f->at + 1].label;
     if (label) return t->content > STEP ? t->content - STEP : 0;
@@ -95,7 +103,9 @@ static int line_column(Format *f, const Piece *p) {
 
 /* ---- state ------------------------------------------------------------------------------ */
 
-static bool is_body(const Format *f) { return f->before && !piece_is(f->before, "=") && !(piece_is(f->before, ")") && f->closed.stage); }
+static bool is_body(const Format *f) {
+  return f->before && !piece_is(f->before, "=") && !(piece_is(f->before, ")") && f->closed.stage);
+}
 
 static void push_frame(Format *f, const Piece *p) {
   Frame *outer = top(f);
@@ -109,7 +119,8 @@ static void push_frame(Format *f, const Piece *p) {
   n.statement = n.content;
   bool repeat = f->before && piece_is(f->before, "repeat");
   n.stage = repeat && outer->stage;
-  n.control = f->before && (piece_is(f->before, "if") || piece_is(f->before, "for") || (repeat && !outer->stage));
+  n.control = f->before && (piece_is(f->before, "if") || piece_is(f->before, "for") ||
+                            (repeat && !outer->stage));
   if (f->depth + 1 < FRAMES) f->frame[++f->depth] = n;
 }
 

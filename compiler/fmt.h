@@ -14,7 +14,14 @@ int fmt_main(int argc, char **argv);
 
 /* ---- between fmt.c and fmt_token.c ------------------------------------------------------ */
 
-typedef enum { PIECE_WORD, PIECE_KEYWORD, PIECE_LITERAL, PIECE_SIGN, PIECE_LINE_COMMENT, PIECE_BLOCK_COMMENT } PieceKind;
+typedef enum {
+  PIECE_WORD,
+  PIECE_KEYWORD,
+  PIECE_LITERAL,
+  PIECE_SIGN,
+  PIECE_LINE_COMMENT,
+  PIECE_BLOCK_COMMENT
+} PieceKind;
 
 /* A token or comment of the text. */
 typedef struct {

@@ -54,7 +54,8 @@ static bool same_line(const Lines *a, size_t i, const Lines *b, size_t k) {
 }
 
 /* The nearest place behind (i, k) where both texts agree again. */
-static void resync(const Lines *a, const Lines *b, size_t i, size_t k, size_t *skip_a, size_t *skip_b) {
+static void resync(const Lines *a, const Lines *b, size_t i, size_t k, size_t *skip_a,
+                   size_t *skip_b) {
   for (size_t sum = 1; sum < 400; sum++)
     for (size_t x = 0; x <= sum; x++) {
       size_t y = sum - x;
@@ -72,7 +73,8 @@ static void print_lines(const Lines *l, size_t from, size_t n, char sign) {
   for (size_t i = from; i < from + n; i++) printf("%c%.*s\n", sign, (int)l->length[i], l->line[i]);
 }
 
-static void print_difference(Arena *arena, const char *name, const char *old, size_t size, const Text *new_text) {
+static void print_difference(Arena *arena, const char *name, const char *old, size_t size,
+                             const Text *new_text) {
   Lines a = lines_of(arena, old, size), b = lines_of(arena, new_text->s, new_text->n);
   printf("--- %s\n+++ %s (formatted)\n", name, name);
   for (size_t i = 0, k = 0; i < a.n || k < b.n;) {
@@ -114,7 +116,8 @@ static bool sync_folder(Arena *a, const char *path) {
 static bool replace_file(Arena *a, const char *path, const Text *text) {
   uint64_t salt;
   struct stat st;
-  if (stat(path, &st) != 0 || getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt) return false;
+  if (stat(path, &st) != 0 || getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt)
+    return false;
   const char *temporary = arena_printf(a, "%s.%016llx.tmp", path, (unsigned long long)salt);
   int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, st.st_mode & 0777);
   if (fd < 0) return false;
@@ -129,7 +132,8 @@ static bool replace_file(Arena *a, const char *path, const Text *text) {
 
 /* ---- one file --------------------------------------------------------------------------- */
 
-static int fmt_changed(Arena *a, const FmtOptions *o, const char *name, const Source *old, const Text *text) {
+static int fmt_changed(Arena *a, const FmtOptions *o, const char *name, const Source *old,
+                       const Text *text) {
   if (o->diff) print_difference(a, name, old->text, old->size, text);
   else if (o->check) printf("%s\n", name);
   if (o->in_place && !replace_file(a, name, text)) {

@@ -3,18 +3,24 @@
 #include <string.h>
 #include "fmt.h"
 
-bool piece_is(const Piece *p, const char *word) { return p->n == strlen(word) && memcmp(p->s, word, p->n) == 0; }
+bool piece_is(const Piece *p, const char *word) {
+  return p->n == strlen(word) && memcmp(p->s, word, p->n) == 0;
+}
 
-static bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+static bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
 static bool is_keyword(const char *s, size_t n) {
-  static const char *const words[] = {"import", "as", "const", "weight", "block", "net", "data", "train", "experiment", "sweep",
-    "variant", "run", "on", "with", "plot", "table", "use", "repeat", "for", "in", "if", "else", "return", "assert", "int",
-    "real", "bool", "string", "tensor", "init", "true", "false"};
+  static const char *const words[] = {
+      "import",     "as",     "const",   "weight", "block",  "net",  "data",   "train",
+      "experiment", "sweep",  "variant", "run",    "on",     "with", "plot",   "table",
+      "use",        "repeat", "for",     "in",     "if",     "else", "return", "assert",
+      "int",        "real",   "bool",    "string", "tensor", "init", "true",   "false"};
   for (size_t i = 0; i < COUNT_OF(words); i++)
     if (strlen(words[i]) == n && memcmp(words[i], s, n) == 0) return true;
   return false;
@@ -81,7 +87,9 @@ static Piece cut(const char *s, size_t n) {
 
 /* ---- spacing ---------------------------------------------------------------------------- */
 
-static bool is_comment(const Piece *p) { return p->kind == PIECE_LINE_COMMENT || p->kind == PIECE_BLOCK_COMMENT; }
+static bool is_comment(const Piece *p) {
+  return p->kind == PIECE_LINE_COMMENT || p->kind == PIECE_BLOCK_COMMENT;
+}
 
 static bool is_one_of(const Piece *p, const char *signs) {
   return p->kind == PIECE_SIGN && p->n == 1 && strchr(signs, p->s[0]) != NULL;
@@ -93,8 +101,9 @@ typedef struct {
 } Before;
 
 static bool ends_operand(const Piece *p) {
-  return p && (p->kind == PIECE_WORD || p->kind == PIECE_LITERAL || is_one_of(p, ")]}") || piece_is(p, "true") ||
-               piece_is(p, "false") || piece_is(p, "init") || piece_is(p, "weight"));
+  return p && (p->kind == PIECE_WORD || p->kind == PIECE_LITERAL || is_one_of(p, ")]}") ||
+               piece_is(p, "true") || piece_is(p, "false") || piece_is(p, "init") ||
+               piece_is(p, "weight"));
 }
 
 /* A `:` behind the name at the begin of a statement. */
@@ -110,16 +119,20 @@ static bool is_index_colon(const Piece *p, const Before *b) {
 
 /* After these keywords a bracket stands apart: if (x), in [1, 2]. */
 static bool keeps_apart(const Piece *p) {
-  return p->kind == PIECE_KEYWORD && !piece_is(p, "assert") && !piece_is(p, "tensor") && !piece_is(p, "init");
+  return p->kind == PIECE_KEYWORD && !piece_is(p, "assert") && !piece_is(p, "tensor") &&
+         !piece_is(p, "init");
 }
 
 static bool is_tight(const Piece *p, const Before *b) {
   const Piece *left = b->at[0];
   if (!left) return true;
-  if (left->unary || is_one_of(left, "([@.") || piece_is(left, "..") || piece_is(p, "..")) return true;
+  if (left->unary || is_one_of(left, "([@.") || piece_is(left, "..") || piece_is(p, ".."))
+    return true;
   if (is_one_of(p, "),;].")) return true;
   if (p->label || is_index_colon(p, b)) return !is_one_of(left, ",");
-  if (is_one_of(p, "([")) return left->kind == PIECE_WORD || is_one_of(left, ")]") || (left->kind == PIECE_KEYWORD && !keeps_apart(left));
+  if (is_one_of(p, "(["))
+    return left->kind == PIECE_WORD || is_one_of(left, ")]") ||
+           (left->kind == PIECE_KEYWORD && !keeps_apart(left));
   return is_one_of(p, "}") && is_one_of(left, "{");
 }
 
@@ -127,7 +140,7 @@ static bool is_tight(const Piece *p, const Before *b) {
 
 enum { GAP_MAX = 60 };
 
-/* True when a piece of that line begins in the column. `first` gives the first piece of each line. */
+/* True when a piece of that line begins in the column. `first`: the first piece of each line. */
 static bool begins_at(const Pieces *p, const size_t *first, uint32_t line, uint32_t column) {
   size_t low = first[line], high = first[line + 1];
   while (low < high) {

@@ -46,7 +46,8 @@ static bool check_encoding(Front *f, uint16_t file) {
   const Source *s = &f->sources.source[file];
   size_t good = utf8_valid(s->text, s->size);
   if (good == s->size) return true;
-  const char *what = arena_printf(f->perm, "this is not UTF-8: byte 0x%02X", (unsigned char)s->text[good]);
+  const char *what =
+      arena_printf(f->perm, "this is not UTF-8: byte 0x%02X", (unsigned char)s->text[good]);
   diag_at(&f->diags, E0105, ((Span){(uint32_t)good, 1, file}), what);
   return false;
 }
@@ -63,7 +64,8 @@ static Ast *parse_text(Front *f, uint16_t file, bool expression) {
   if (!check_encoding(f, file)) return NULL;
   Parse *p = NEW(f->perm, Parse);
   jmp_buf *outer = f->perm->fail;
-  *p = (Parse){.front = f, .file = file, .text = s->text, .size = s->size, .want_expression = expression};
+  *p = (Parse){
+      .front = f, .file = file, .text = s->text, .size = s->size, .want_expression = expression};
   if (s->size >= 3 && memcmp(s->text, "\xEF\xBB\xBF", 3) == 0) p->offset = 3;
   f->perm->fail = &p->stop;
   int stopped = setjmp(p->stop);
@@ -90,7 +92,8 @@ static int64_t add_file(Front *f, const char *name, const char *text, size_t siz
 
 void parse_prelude(Front *f) {
   if (f->nfile) return;
-  for (const StdlibFile *s = stdlib_files; s->name; s++) add_file(f, s->name, s->text, s->size, true);
+  for (const StdlibFile *s = stdlib_files; s->name; s++)
+    add_file(f, s->name, s->text, s->size, true);
   f->nprelude = (uint32_t)f->nfile;
 }
 
@@ -142,7 +145,8 @@ static void report_import(Loader *l, const Ast *import, const ReadFile *file) {
   if (file->large) diag_at(d, E0802, import->name_span, import->text, file->size, LIMIT_SOURCE);
   else if (file->outside) diag_at(d, E0103, import->name_span, import->text);
   else diag_at(d, E0102, import->name_span, import->text, file->why);
-  if (!file->large && !file->outside && l->folder) diag_equals(d, "looked for beneath `%s`", l->folder);
+  if (!file->large && !file->outside && l->folder)
+    diag_equals(d, "looked for beneath `%s`", l->folder);
 }
 
 /* False, with a message, when a limit or a cycle forbids one more import. */
@@ -198,7 +202,8 @@ static void load_imports(Loader *l, const char *path, int64_t index) {
 }
 
 /* Parses the first file and all it imports. */
-static Ast *load_root(Loader *l, const char *name, const char *path, const char *text, size_t size) {
+static Ast *load_root(Loader *l, const char *name, const char *path, const char *text,
+                      size_t size) {
   Front *f = l->front;
   parse_prelude(f);
   int64_t index = add_file(f, name, text, size, false);
@@ -233,7 +238,9 @@ static ReadFile read_reported(Front *f, const char *path) {
   return file;
 }
 
-static const char *display_name(const char *path) { return strcmp(path, "-") == 0 ? "<standard input>" : path; }
+static const char *display_name(const char *path) {
+  return strcmp(path, "-") == 0 ? "<standard input>" : path;
+}
 
 Ast *parse_alone(Front *f, const char *path) {
   ReadFile file = read_reported(f, path);
@@ -245,7 +252,9 @@ Ast *parse_file(Front *f, const char *path) {
   ReadFile file = read_reported(f, path);
   const char *slash = strrchr(path, '/');
   if (!file.text) return NULL;
-  const char *folder = !slash ? "." : slash == path ? "/" : arena_text(f->perm, path, (size_t)(slash - path));
+  const char *folder = !slash          ? "."
+                       : slash == path ? "/"
+                                       : arena_text(f->perm, path, (size_t)(slash - path));
   return parse_buffer(f, display_name(path), file.text, file.size, folder);
 }
 

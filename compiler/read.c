@@ -21,7 +21,8 @@ static ReadFile read_stream(Arena *a, int fd) {
   text_bytes(&text, "", 0);
   while ((n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR)) {
     if (n > 0) text_bytes(&text, block, (size_t)n);
-    if (text.n > LIMIT_SOURCE) return (ReadFile){.size = text.n, .large = true, .why = "it is too large"};
+    if (text.n > LIMIT_SOURCE)
+      return (ReadFile){.size = text.n, .large = true, .why = "it is too large"};
   }
   if (n < 0) return (ReadFile){.why = strerror(errno)};
   return (ReadFile){.text = text.s, .size = text.n};
@@ -45,7 +46,8 @@ static ReadFile read_open(Arena *a, int fd, bool pipes) {
   struct stat st;
   if (fstat(fd, &st) != 0) return (ReadFile){.why = strerror(errno)};
   if (S_ISREG(st.st_mode)) return read_regular(a, fd, (size_t)st.st_size);
-  if (pipes && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode))) return read_stream(a, fd);
+  if (pipes && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode)))
+    return read_stream(a, fd);
   return (ReadFile){.why = S_ISDIR(st.st_mode) ? "it is a folder" : "it is not a regular file"};
 }
 
@@ -86,7 +88,8 @@ static int open_beneath(int folder, const char *path) {
 
 ReadFile read_beneath(Arena *a, int folder, const char *path) {
   int fd = open_beneath(folder, path);
-  if (fd < 0) return (ReadFile){.why = strerror(errno), .outside = errno == EXDEV || errno == ELOOP};
+  if (fd < 0)
+    return (ReadFile){.why = strerror(errno), .outside = errno == EXDEV || errno == ELOOP};
   ReadFile file = read_open(a, fd, false);
   close(fd);
   return file;

@@ -9,7 +9,9 @@ enum { T_error = GRAMMAR_error }; /* bison: recover without a message */
 
 static Diags *messages(Parse *p) { return &p->front->diags; }
 
-static const char *piece(Parse *p, Span at) { return arena_text(p->front->perm, p->text + at.off, at.len); }
+static const char *piece(Parse *p, Span at) {
+  return arena_text(p->front->perm, p->text + at.off, at.len);
+}
 
 _Noreturn void syntax_stop(Parse *p) { longjmp(p->stop, STOP_LIMIT); }
 
@@ -62,8 +64,11 @@ int scan_bad_number(Parse *p, Span at, TokenValue *value) {
   const char *text = piece(p, at);
   diag_at(messages(p), E0210, at, text);
   if (text[0] == '.') diag_help(messages(p), "write a digit before the point: `0%s`", text);
-  else if (text[at.len - 1] == '.') diag_help(messages(p), "write a digit behind the point: `%s0`", text);
-  else diag_help(messages(p), "numbers are like 12, 0.5, 1.0e-4 and 1e-4; a name does not begin with a digit");
+  else if (text[at.len - 1] == '.')
+    diag_help(messages(p), "write a digit behind the point: `%s0`", text);
+  else
+    diag_help(messages(p),
+              "numbers are like 12, 0.5, 1.0e-4 and 1e-4; a name does not begin with a digit");
   value->ast = ast_leaf(p, AST_REAL, at, id_none());
   return T_NUMBER_REAL;
 }

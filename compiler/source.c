@@ -41,7 +41,8 @@ Position source_position(Sources *s, Span at) {
     else high = middle;
   }
   size_t off = size_min(at.off, file->size), begin = file->line[low];
-  if (low == 0 && file->size >= 3 && memcmp(file->text, "\xEF\xBB\xBF", 3) == 0) begin = size_min(3, off);
+  if (low == 0 && file->size >= 3 && memcmp(file->text, "\xEF\xBB\xBF", 3) == 0)
+    begin = size_min(3, off);
   return (Position){low + 1, 1 + count_characters(file->text + begin, off - begin)};
 }
 

@@ -22,10 +22,15 @@ static const char *bracket_word(int kind) {
 
 /* The opening kind for a closing one, 0 for any other token. */
 static int opener_of(int kind) {
-  return kind == T_RPAREN ? T_LPAREN : kind == T_RBRACKET ? T_LBRACKET : kind == T_RBRACE ? T_LBRACE : 0;
+  return kind == T_RPAREN     ? T_LPAREN
+         : kind == T_RBRACKET ? T_LBRACKET
+         : kind == T_RBRACE   ? T_LBRACE
+                              : 0;
 }
 
-static bool is_opener(int kind) { return kind == T_LPAREN || kind == T_LBRACKET || kind == T_LBRACE; }
+static bool is_opener(int kind) {
+  return kind == T_LPAREN || kind == T_LBRACKET || kind == T_LBRACE;
+}
 
 /* ---- tokens to be handed out before the scanner is asked again: a stack ----------------- */
 
@@ -167,7 +172,8 @@ static void bracket_watch(Parse *p, Token *t) {
     p->skipping = !closes_body;
     if (closes_body) unread(p, *t), unread_made(p, T_SEMICOLON);
     t->kind = T_error;
-  } else if (p->nopen && (t->kind == T_END || (t->kind == T_SEMICOLON && !p->open[p->nopen - 1].body))) {
+  } else if (p->nopen &&
+             (t->kind == T_END || (t->kind == T_SEMICOLON && !p->open[p->nopen - 1].body))) {
     if (p->skipping && t->kind == T_SEMICOLON) return;
     t->kind = bracket_cut(p, t);
   }
@@ -193,7 +199,9 @@ static void remember(Parse *p, Token t) {
 
 static Token pull(Parse *p) { return p->npending ? p->pending[--p->npending] : scan_watched(p); }
 
-static bool at_line_start(const Parse *p, Span at) { return at.off == 0 || p->text[at.off - 1] == '\n'; }
+static bool at_line_start(const Parse *p, Span at) {
+  return at.off == 0 || p->text[at.off - 1] == '\n';
+}
 
 /* A nested body was closed while skipping; the statement may go on with `else`. */
 static bool skip_past_body(Parse *p) {

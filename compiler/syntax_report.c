@@ -30,7 +30,9 @@ static const char *text_of(const Slip *s, Span at) {
 /* The place just behind a token. */
 static Span behind(Span at) { return (Span){at.off + at.len, 1, at.file}; }
 
-static bool is_keyword(int kind) { return (kind >= T_IMPORT && kind <= T_FALSE) || (kind >= T_INT && kind <= T_INIT); }
+static bool is_keyword(int kind) {
+  return (kind >= T_IMPORT && kind <= T_FALSE) || (kind >= T_INT && kind <= T_INIT);
+}
 
 static bool is_kind(int kind) { return kind >= T_INT && kind <= T_INIT; }
 
@@ -77,7 +79,8 @@ static bool slip_assignment(const Slip *s) {
     diag_at(messages(s), E0205, s->found.span);
   } else {
     diag_at(messages(s), E0219, s->found.span);
-    diag_help(messages(s), "to name the end of a chain write `name = a -> b;`, to compare write `==`");
+    diag_help(messages(s),
+              "to name the end of a chain write `name = a -> b;`, to compare write `==`");
   }
   syntax_skip(s->p);
   return true;
@@ -86,7 +89,8 @@ static bool slip_assignment(const Slip *s) {
 /* A statement that is only an expression. */
 static bool slip_value_lost(const Slip *s) {
   if (!wants(s, "+=") || !wants(s, "=") || s->before.kind != T_NAME) return false;
-  if (s->found.kind != T_ARROW && s->found.kind != T_LPAREN && s->found.kind != T_SEMICOLON) return false;
+  if (s->found.kind != T_ARROW && s->found.kind != T_LPAREN && s->found.kind != T_SEMICOLON)
+    return false;
   const char *name = text_of(s, s->before.span);
   diag_at(messages(s), E0221, s->before.span);
   if (s->found.kind == T_ARROW) diag_help(messages(s), "write `%s = %s -> ...;`", name, name);
@@ -96,9 +100,11 @@ static bool slip_value_lost(const Slip *s) {
 }
 
 static bool slip_kind_missing(const Slip *s) {
-  if (s->found.kind != T_NAME || !wants(s, "tensor") || !wants(s, "int") || wants(s, "a name")) return false;
+  if (s->found.kind != T_NAME || !wants(s, "tensor") || !wants(s, "int") || wants(s, "a name"))
+    return false;
   diag_at(messages(s), E0217, s->found.span, text_of(s, s->found.span));
-  diag_help(messages(s), "a kind is one of int real bool string tensor weight block net data train init");
+  diag_help(messages(s),
+            "a kind is one of int real bool string tensor weight block net data train init");
   syntax_skip(s->p);
   return true;
 }
@@ -106,12 +112,14 @@ static bool slip_kind_missing(const Slip *s) {
 static bool slip_semicolon(const Slip *s) {
   bool closing = s->found.kind == T_RBRACE || s->found.kind == T_END;
   if (!wants(s, ";") || !(s->new_line || closing || assigns_next(s))) return false;
-  if (!is_keyword(s->found.kind) && !closing && s->found.kind != T_NAME && s->found.kind != T_LPAREN &&
-      s->found.kind != T_LBRACE) return false;
+  if (!is_keyword(s->found.kind) && !closing && s->found.kind != T_NAME &&
+      s->found.kind != T_LPAREN && s->found.kind != T_LBRACE)
+    return false;
   uint32_t line = source_position(&s->p->front->sources, s->found.span).line;
   bool top = !closing && syntax_begins_declaration(s->found.kind) && s->p->nopen == 0;
   diag_at(messages(s), E0201, behind(s->before.span), top ? "declaration" : "statement");
-  if (s->new_line && !closing) diag_here(messages(s), "here (line %u begins a new %s)", line, top ? "one" : "statement");
+  if (s->new_line && !closing)
+    diag_here(messages(s), "here (line %u begins a new %s)", line, top ? "one" : "statement");
   else diag_here(messages(s), "here");
   syntax_insert_semicolon(s->p);
   return true;
@@ -119,8 +127,11 @@ static bool slip_semicolon(const Slip *s) {
 
 static bool slip_comma(const Slip *s) {
   bool list = inside(s, T_LBRACKET), item = s->found.kind == T_NAME || is_literal(s->found.kind);
-  if (!wants(s, ",") || !(item || is_kind(s->found.kind)) || !(list || inside(s, T_LPAREN))) return false;
-  const char *what = list ? "values" : is_kind(s->found.kind) && !wants(s, "->") ? "parameters" : "arguments";
+  if (!wants(s, ",") || !(item || is_kind(s->found.kind)) || !(list || inside(s, T_LPAREN)))
+    return false;
+  const char *what = list                                        ? "values"
+                     : is_kind(s->found.kind) && !wants(s, "->") ? "parameters"
+                                                                 : "arguments";
   diag_at(messages(s), E0216, behind(s->before.span), what);
   syntax_skip(s->p);
   return true;
@@ -131,10 +142,13 @@ static const char *stage_text(const Slip *s) {
   uint32_t begin = s->before.span.off, end = begin + s->before.span.len;
   const char *text = s->p->text;
   if (s->before.kind != T_NAME) begin = s->p->last_open.span.off;
-  while (begin > 0 && (text[begin - 1] == '_' || text[begin - 1] == '.' || (text[begin - 1] >= '0' && text[begin - 1] <= '9') ||
-                       (text[begin - 1] >= 'A' && text[begin - 1] <= 'Z') || (text[begin - 1] >= 'a' && text[begin - 1] <= 'z')))
+  while (begin > 0 && (text[begin - 1] == '_' || text[begin - 1] == '.' ||
+                       (text[begin - 1] >= '0' && text[begin - 1] <= '9') ||
+                       (text[begin - 1] >= 'A' && text[begin - 1] <= 'Z') ||
+                       (text[begin - 1] >= 'a' && text[begin - 1] <= 'z')))
     begin--;
-  return begin < end && end - begin <= 60 ? arena_text(s->p->front->perm, text + begin, end - begin) : "...";
+  return begin < end && end - begin <= 60 ? arena_text(s->p->front->perm, text + begin, end - begin)
+                                          : "...";
 }
 
 static bool slip_arrow(const Slip *s) {
@@ -150,7 +164,8 @@ static bool slip_keyword(const Slip *s) {
   Token word = s->found;
   bool only_name = s->n == 1 && wants(s, "a name");
   if (word.kind == T_ASSIGN && only_name) word = s->before;
-  if (!is_keyword(word.kind) || !wants(s, "a name") || wants(s, "return") || s->new_line) return false;
+  if (!is_keyword(word.kind) || !wants(s, "a name") || wants(s, "return") || s->new_line)
+    return false;
   diag_at(messages(s), E0204, word.span, text_of(s, word.span));
   diag_help(messages(s), "another name is needed, such as `%s_`", text_of(s, word.span));
   syntax_skip(s->p);
@@ -190,12 +205,13 @@ static const struct {
     {"import", "experiment", "a declaration"},
     {"variant", "run", "a setting, `sweep`, `variant`, `run`, `plot`, `table` or `}`"},
     {"an integer", "(", "an expression"},
-    {"int", "tensor", "a kind (int, real, bool, string, tensor, weight, block, net, data, train, init)"},
+    {"int", "tensor",
+     "a kind (int, real, bool, string, tensor, weight, block, net, data, train, init)"},
 };
 
 static bool is_operator(const char *word) {
-  static const char *const words[] = {"->", "..", "==", "!=", "<=", ">=", "&&", "||", "?", "@", "&", "<", ">", "+", "-",
-                                      "*", "/", "%", "[", "(", "."};
+  static const char *const words[] = {"->", "..", "==", "!=", "<=", ">=", "&&", "||", "?", "@", "&",
+                                      "<",  ">",  "+",  "-",  "*",  "/",  "%",  "[",  "(", "."};
   for (size_t i = 0; i < COUNT_OF(words); i++)
     if (strcmp(words[i], word) == 0) return true;
   return false;
@@ -217,7 +233,8 @@ static const char *list_expected(const Slip *s) {
   if (operators) item[n++] = "an operator";
   for (int i = 0; i < s->n && n < 8; i++)
     if (!operators || !is_operator(s->expected[i])) item[n++] = quoted(perm, s->expected[i]);
-  for (int i = 0; i < n; i++) text_add(&text, "%s%s", i == 0 ? "" : i == n - 1 ? " or " : ", ", item[i]);
+  for (int i = 0; i < n; i++)
+    text_add(&text, "%s%s", i == 0 ? "" : i == n - 1 ? " or " : ", ", item[i]);
   return n ? text.s : "something else";
 }
 
@@ -233,7 +250,10 @@ static const char *describe_found(const Slip *s) {
   if (t->kind == T_END) return "the end of the file";
   if (t->span.len == 0) return "the end of the statement";
   if (t->span.len > 40) return t->kind == T_TEXT ? "a string" : "a name";
-  const char *what = t->kind == T_NAME ? "the name " : is_literal(t->kind) ? "the literal " : is_keyword(t->kind) ? "the keyword " : "";
+  const char *what = t->kind == T_NAME     ? "the name "
+                     : is_literal(t->kind) ? "the literal "
+                     : is_keyword(t->kind) ? "the keyword "
+                                           : "";
   return arena_printf(perm, "%s`%s`", what, text_of(s, t->span));
 }
 
@@ -246,11 +266,13 @@ static void stop_when_stuck(Parse *p) {
 }
 
 void syntax_report(Parse *p, const char *const *expected, int n) {
-  static bool (*const slips[])(const Slip *) = {slip_unclosed, slip_assignment, slip_value_lost, slip_kind_missing, slip_semicolon, slip_comma,
-                                                slip_arrow, slip_keyword, slip_condition, slip_body};
+  static bool (*const slips[])(const Slip *) = {
+      slip_unclosed, slip_assignment, slip_value_lost, slip_kind_missing, slip_semicolon,
+      slip_comma,    slip_arrow,      slip_keyword,    slip_condition,    slip_body};
   Slip s = {p, expected, n, p->last[0], p->last[1], p->last[2], false};
   Sources *sources = &p->front->sources;
-  s.new_line = source_position(sources, s.found.span).line > source_position(sources, s.before.span).line;
+  s.new_line =
+      source_position(sources, s.found.span).line > source_position(sources, s.before.span).line;
   stop_when_stuck(p);
   for (size_t i = 0; i < COUNT_OF(slips); i++)
     if (slips[i](&s)) return;

@@ -290,7 +290,8 @@ static bool utf8_unprintable(const unsigned char *s, size_t k) {
   if (k == 1) return s[0] < 0x20 || s[0] == 0x7F;
   if (k == 2) return s[0] == 0xC2 && s[1] < 0xA0;
   return k == 3 && s[0] == 0xE2 &&
-         ((s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) || (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
+         ((s[1] == 0x80 && s[2] >= 0xA8 && s[2] <= 0xAE) ||
+          (s[1] == 0x81 && s[2] >= 0xA6 && s[2] <= 0xA9));
 }
 
 void text_escaped(Text *t, const char *s, size_t n) {

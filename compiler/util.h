@@ -57,7 +57,8 @@ Names *names_new(Arena *perm);
 Name name_of(Names *t, const char *s, size_t n);
 Name name_of_text(Names *t, const char *s);
 const char *name_text(const Names *t, Name n);
-Name name_nearest(const Names *t, Name wrong, const Name *candidate, size_t n); /* did you mean; 0 none */
+Name name_nearest(const Names *t, Name wrong, const Name *candidate,
+                  size_t n); /* did you mean; 0 none */
 
 /* ---- growing text ---------------------------------------------------------------------- */
 
@@ -77,7 +78,8 @@ size_t utf8_valid(const char *s, size_t n);
 
 /* ---- numbers, independent of the locale ------------------------------------------------ */
 
-bool number_parse(const char *s, size_t n, double *out);  /* decimal, optional exponent; whole input */
+bool number_parse(const char *s, size_t n,
+                  double *out); /* decimal, optional exponent; whole input */
 bool integer_parse(const char *s, size_t n, int64_t *out);
 const char *number_text(Arena *a, double x);              /* shortest that reads back equal */
 

@@ -24,7 +24,8 @@
 #define YYINITDEPTH 128
 #define YYMAXDEPTH LIMIT_STACK
 #define GROW(stack, used, size) \
-  (*(stack) = arena_grow(p->front->perm, *(stack), (size_t)(used), (size_t)(size) * 2 * sizeof **(stack)))
+  (*(stack) = arena_grow(p->front->perm, *(stack), (size_t)(used),       \
+                         (size_t)(size) * 2 * sizeof **(stack)))
 #define yyoverflow(message, states, nstates, values, nvalues, spans, nspans, size) \
   do {                                                                             \
     if (*(size) >= LIMIT_STACK) grammar_error(&yylloc, p, message);                \
@@ -44,23 +45,33 @@ static void grammar_error(Span *at, Parse *p, const char *message);
 }
 
 %token T_END 0 "the end of the file" T_FILE "a file" T_EXPRESSION "an expression alone"
-%token T_IMPORT "import" T_AS "as" T_CONST "const" T_EXPERIMENT "experiment" T_SWEEP "sweep" T_VARIANT "variant"
-%token T_RUN "run" T_ON "on" T_WITH "with" T_PLOT "plot" T_TABLE "table" T_USE "use" T_REPEAT "repeat" T_FOR "for"
-%token T_IN "in" T_IF "if" T_ELSE "else" T_RETURN "return" T_ASSERT "assert" T_TRUE "true" T_FALSE "false"
-%token <type> T_INT "int" T_REAL "real" T_BOOL "bool" T_STRING "string" T_TENSOR "tensor" T_WEIGHT "weight"
+%token T_IMPORT "import" T_AS "as" T_CONST "const" T_EXPERIMENT "experiment" T_SWEEP "sweep"
+%token T_VARIANT "variant"
+%token T_RUN "run" T_ON "on" T_WITH "with" T_PLOT "plot" T_TABLE "table" T_USE "use"
+%token T_REPEAT "repeat" T_FOR "for"
+%token T_IN "in" T_IF "if" T_ELSE "else" T_RETURN "return" T_ASSERT "assert" T_TRUE "true"
+%token T_FALSE "false"
+%token <type> T_INT "int" T_REAL "real" T_BOOL "bool" T_STRING "string" T_TENSOR "tensor"
+%token <type> T_WEIGHT "weight"
 %token <type> T_BLOCK "block" T_NET "net" T_DATA "data" T_TRAIN "train" T_INIT "init"
-%token T_ARROW "->" T_RANGE ".." T_ADDEQ "+=" T_EQ "==" T_NE "!=" T_LE "<=" T_GE ">=" T_AND "&&" T_OR "||"
-%token T_LPAREN "(" T_RPAREN ")" T_LBRACKET "[" T_RBRACKET "]" T_LBRACE "{" T_RBRACE "}" T_SEMICOLON ";" T_COMMA ","
-%token T_COLON ":" T_DOT "." T_ASSIGN "=" T_QUESTION "?" T_AT "@" T_BAR "|" T_MEET "&" T_LT "<" T_GT ">" T_PLUS "+"
+%token T_ARROW "->" T_RANGE ".." T_ADDEQ "+=" T_EQ "==" T_NE "!=" T_LE "<=" T_GE ">=" T_AND "&&"
+%token T_OR "||"
+%token T_LPAREN "(" T_RPAREN ")" T_LBRACKET "[" T_RBRACKET "]" T_LBRACE "{" T_RBRACE "}"
+%token T_SEMICOLON ";" T_COMMA ","
+%token T_COLON ":" T_DOT "." T_ASSIGN "=" T_QUESTION "?" T_AT "@" T_BAR "|" T_MEET "&" T_LT "<"
+%token T_GT ">" T_PLUS "+"
 %token T_MINUS "-" T_STAR "*" T_SLASH "/" T_PERCENT "%" T_NOT "!"
 %token <ast> T_NUMBER_INT "an integer" T_NUMBER_REAL "a number" T_TEXT "a string"
 %token <id> T_NAME "a name"
 
-%type <ast> declaration wset indices_opt base_opt title_opt params_opt params param default_opt dims_opt result_opt
+%type <ast> declaration wset indices_opt base_opt title_opt params_opt params param default_opt
+%type <ast> dims_opt result_opt
 %type <ast> result type body statement setting item on_opt with_opt index_list name_node
-%type <ast> expr cond or and meet equality relation sum product unary pipe primary postfix stage repeat qname attribute
+%type <ast> expr cond or and meet equality relation sum product unary pipe primary postfix stage
+%type <ast> repeat qname attribute
 %type <ast> attribute_name argument index literal
-%type <list> declarations param_list types statements names settings items arguments argument_list attributes indices exprs
+%type <list> declarations param_list types statements names settings items arguments argument_list
+%type <list> attributes indices exprs
 %type <id> key
 %type <type> kind
 %precedence NO_ELSE
@@ -77,16 +88,22 @@ declaration: "import" T_TEXT ";" { $$ = ast_import(p, @$, $2, id_none()); }
     | "import" T_TEXT "as" T_NAME ";" { $$ = ast_import(p, @$, $2, $4); }
     | "const" kind T_NAME "=" expr ";" { $$ = ast_typed(p, AST_CONST, @$, $2, $3, 1, $5); }
     | "weight" T_NAME params_opt "=" wset ";" { $$ = ast_named(p, AST_WEIGHT, @$, $2, 2, $3, $5); }
-    | "block" T_NAME params_opt "=" expr ";" { $$ = ast_named(p, AST_BLOCK, @$, $2, 3, $3, ast_none(p, @3), $5); }
+    | "block" T_NAME params_opt "=" expr ";"
+        { $$ = ast_named(p, AST_BLOCK, @$, $2, 3, $3, ast_none(p, @3), $5); }
     | "block" T_NAME params result_opt body { $$ = ast_named(p, AST_BLOCK, @$, $2, 3, $3, $4, $5); }
-    | "init" T_NAME params_opt "=" expr ";" { $$ = ast_named(p, AST_INIT, @$, $2, 3, $3, ast_none(p, @3), $5); }
+    | "init" T_NAME params_opt "=" expr ";"
+        { $$ = ast_named(p, AST_INIT, @$, $2, 3, $3, ast_none(p, @3), $5); }
     | "init" T_NAME params body { $$ = ast_named(p, AST_INIT, @$, $2, 3, $3, ast_none(p, @3), $4); }
     | "net" T_NAME params result body { $$ = ast_named(p, AST_NET, @$, $2, 3, $3, $4, $5); }
-    | "data" T_NAME base_opt "{" settings "}" { $$ = ast_named_many(p, AST_DATA, @$, $2, list_prepend(p, $3, $5)); }
-    | "train" T_NAME base_opt "{" settings "}" { $$ = ast_named_many(p, AST_TRAIN, @$, $2, list_prepend(p, $3, $5)); }
-    | "experiment" T_NAME title_opt "{" items "}" { $$ = ast_titled(p, AST_EXPERIMENT, @$, $2, $3, $5); } ;
+    | "data" T_NAME base_opt "{" settings "}"
+        { $$ = ast_named_many(p, AST_DATA, @$, $2, list_prepend(p, $3, $5)); }
+    | "train" T_NAME base_opt "{" settings "}"
+        { $$ = ast_named_many(p, AST_TRAIN, @$, $2, list_prepend(p, $3, $5)); }
+    | "experiment" T_NAME title_opt "{" items "}"
+        { $$ = ast_titled(p, AST_EXPERIMENT, @$, $2, $3, $5); } ;
 
-wset: "{" T_NAME indices_opt "|" exprs "}" { $$ = ast_named_many(p, AST_WSET, @$, $2, list_prepend(p, $3, $5)); }
+wset: "{" T_NAME indices_opt "|" exprs "}"
+        { $$ = ast_named_many(p, AST_WSET, @$, $2, list_prepend(p, $3, $5)); }
     | expr ;
 indices_opt: %empty { $$ = ast_none(p, @$); } | "[" index_list "]" { $$ = $2; } ;
 base_opt: %empty { $$ = ast_none(p, @$); } | ":" qname { $$ = $2; } ;
@@ -98,7 +115,8 @@ params: "(" ")" { $$ = ast_many(p, AST_PARAMS, @$, list_new(p, NULL)); }
 param_list: param { $$ = list_new(p, $1); } | param_list "," param { $$ = list_add(p, $1, $3); } ;
 param: kind T_NAME dims_opt default_opt { $$ = ast_typed(p, AST_PARAM, @$, $1, $2, 2, $3, $4); } ;
 default_opt: %empty { $$ = ast_none(p, @$); } | "=" expr { $$ = $2; } ;
-kind: "int" | "real" | "bool" | "string" | "tensor" | "weight" | "block" | "net" | "data" | "train" | "init" ;
+kind: "int" | "real" | "bool" | "string" | "tensor" | "weight" | "block" | "net" | "data" | "train"
+    | "init" ;
 dims_opt: %empty { $$ = ast_none(p, @$); } | "[" exprs "]" { $$ = ast_many(p, AST_DIMS, @$, $2); } ;
 result_opt: %empty { $$ = ast_none(p, @$); } | result ;
 result: "->" type { $$ = ast_node(p, AST_RESULT, @2, 1, $2); }
@@ -117,7 +135,8 @@ statement: T_NAME "=" expr ";" { $$ = ast_named(p, AST_LET, @$, $1, 1, $3); }
     | "use" attributes ";" { $$ = ast_many(p, AST_USE, @$, $2); }
     | "repeat" "(" expr ")" statement { $$ = ast_node(p, AST_REPEAT, @$, 2, $3, $5); }
     | "for" "(" T_NAME "in" expr ")" statement { $$ = ast_named(p, AST_FOR, @$, $3, 2, $5, $7); }
-    | "if" "(" expr ")" statement %prec NO_ELSE { $$ = ast_node(p, AST_IF, @$, 3, $3, $5, ast_none(p, @5)); }
+    | "if" "(" expr ")" statement %prec NO_ELSE
+        { $$ = ast_node(p, AST_IF, @$, 3, $3, $5, ast_none(p, @5)); }
     | "if" "(" expr ")" statement "else" statement { $$ = ast_node(p, AST_IF, @$, 3, $3, $5, $7); }
     | "return" exprs ";" { $$ = ast_many(p, AST_RETURN, @$, $2); }
     | "assert" "(" exprs ")" ";" { $$ = ast_many(p, AST_ASSERT, @$, $3); }
@@ -181,14 +200,20 @@ stage: qname
     | "(" expr ")" { $$ = ast_node(p, AST_GROUP, @$, 1, $2); }
     | repeat ;
 repeat: "repeat" "(" expr ")" "{" expr "}" { $$ = ast_node(p, AST_REPEAT_EXPR, @$, 2, $3, $6); } ;
-qname: T_NAME { $$ = ast_leaf(p, AST_NAME, @$, $1); } | qname "." T_NAME { $$ = ast_qualify(p, $1, $3); } ;
+qname: T_NAME
+        { $$ = ast_leaf(p, AST_NAME, @$, $1); }
+    | qname "." T_NAME { $$ = ast_qualify(p, $1, $3); } ;
 arguments: "(" ")" { $$ = list_new(p, NULL); } | "(" argument_list ")" { $$ = $2; } ;
-argument_list: argument { $$ = list_new(p, $1); } | argument_list "," argument { $$ = list_add(p, $1, $3); } ;
+argument_list: argument
+        { $$ = list_new(p, $1); } | argument_list "," argument { $$ = list_add(p, $1, $3); } ;
 argument: expr | key "=" expr { $$ = ast_named(p, AST_NAMED, @$, $1, 1, $3); } ;
-attributes: attribute { $$ = list_new(p, $1); } | attributes attribute { $$ = list_add(p, $1, $2); } ;
+attributes: attribute
+        { $$ = list_new(p, $1); } | attributes attribute { $$ = list_add(p, $1, $2); } ;
 attribute: "@" attribute_name { $$ = ast_node(p, AST_ATTR, @$, 1, $2); }
-    | "@" attribute_name arguments { $$ = ast_node(p, AST_ATTR, @$, 1, ast_call(p, span_join(@2, @3), $2, $3)); }
-    | "@" "(" expr ")" { $$ = ast_node(p, AST_ATTR, @$, 1, ast_node(p, AST_GROUP, span_join(@2, @4), 1, $3)); } ;
+    | "@" attribute_name arguments
+        { $$ = ast_node(p, AST_ATTR, @$, 1, ast_call(p, span_join(@2, @3), $2, $3)); }
+    | "@" "(" expr ")"
+        { $$ = ast_node(p, AST_ATTR, @$, 1, ast_node(p, AST_GROUP, span_join(@2, @4), 1, $3)); } ;
 attribute_name: qname | "init" { $$ = ast_leaf(p, AST_NAME, @$, id_of(p, "init", @$)); } ;
 index_list: indices { $$ = ast_many(p, AST_INDICES, @$, $1); } ;
 indices: index { $$ = list_new(p, $1); } | indices "," index { $$ = list_add(p, $1, $3); } ;

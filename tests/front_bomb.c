@@ -106,16 +106,22 @@ static bool explode(const char *name, const char *path, int wanted) {
   pid_t child = fork();
   if (child == 0) _exit(compile(path));
   if (child < 0 || wait4(child, &status, 0, &used) != child) abort();
-  double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+  double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
   int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  bool good = code == wanted && cpu < (double)TIME_FACTOR && seconds() - begin < 30.0 && used.ru_maxrss < (long)MEMORY * MEMORY_FACTOR;
-  if (!good) printf("FAILED %s: exit %d (wanted %d), %.2f s, %ld KiB\n", name, code, wanted, cpu, used.ru_maxrss);
+  bool good = code == wanted && cpu < (double)TIME_FACTOR && seconds() - begin < 30.0 &&
+              used.ru_maxrss < (long)MEMORY * MEMORY_FACTOR;
+  if (!good)
+    printf("FAILED %s: exit %d (wanted %d), %.2f s, %ld KiB\n", name, code, wanted, cpu,
+           used.ru_maxrss);
   return good;
 }
 
 /* ---- imports ---------------------------------------------------------------------------- */
 
-static void write_text(const char *path, const char *text) { scratch_write(path, text, strlen(text)); }
+static void write_text(const char *path, const char *text) {
+  scratch_write(path, text, strlen(text));
+}
 
 /* f0 imports f1 imports f2 ...: one more than may be nested. */
 static bool import_depth(const Scratch *s) {

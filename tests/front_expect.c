@@ -28,9 +28,11 @@ typedef struct {
 static void collect(Expectation *out, const char *text, const char *word) {
   char pattern[40];
   snprintf(pattern, sizeof pattern, "// %s[", word);
-  for (const char *s = strstr(text, pattern); s && out->n < EXPECTED_MAX; s = strstr(s + 1, pattern)) {
+  for (const char *s = strstr(text, pattern); s && out->n < EXPECTED_MAX;
+       s = strstr(s + 1, pattern)) {
     Expected e = {.met = false};
-    if (sscanf(s + strlen(pattern), "%7[A-Z0-9]]@%u:%u", e.code, &e.line, &e.column) == 3) out->item[out->n++] = e;
+    if (sscanf(s + strlen(pattern), "%7[A-Z0-9]]@%u:%u", e.code, &e.line, &e.column) == 3)
+      out->item[out->n++] = e;
   }
 }
 
@@ -38,7 +40,8 @@ static void collect(Expectation *out, const char *text, const char *word) {
 static bool meet(Expectation *want, const char *code, Position at) {
   for (size_t i = 0; i < want->n; i++) {
     Expected *e = &want->item[i];
-    if (e->met || strcmp(e->code, code) != 0 || e->line != at.line || e->column != at.column) continue;
+    if (e->met || strcmp(e->code, code) != 0 || e->line != at.line || e->column != at.column)
+      continue;
     return e->met = true;
   }
   return false;
@@ -50,12 +53,15 @@ static bool compare(Front *f, const char *path, Expectation *want) {
     const Diag *d = &f->diags.diag[i];
     Position at = source_position(&f->sources, d->at);
     if (meet(want, diag_info[d->id].code, at)) continue;
-    printf("FAILED %s: unexpected %s[%s]@%u:%u: %s\n", path, severity_word(diag_info[d->id].severity), diag_info[d->id].code, at.line, at.column, d->text);
+    printf("FAILED %s: unexpected %s[%s]@%u:%u: %s\n", path,
+           severity_word(diag_info[d->id].severity), diag_info[d->id].code, at.line, at.column,
+           d->text);
     good = false;
   }
   for (size_t i = 0; i < want->n; i++) {
     if (want->item[i].met) continue;
-    printf("FAILED %s: missing [%s]@%u:%u\n", path, want->item[i].code, want->item[i].line, want->item[i].column);
+    printf("FAILED %s: missing [%s]@%u:%u\n", path, want->item[i].code, want->item[i].line,
+           want->item[i].column);
     good = false;
   }
   return good;
@@ -65,13 +71,15 @@ static void show(Front *f) {
   for (size_t i = 0; i < f->diags.ndiag; i++) {
     const Diag *d = &f->diags.diag[i];
     Position at = source_position(&f->sources, d->at);
-    printf("// %s[%s]@%u:%u\n", severity_word(diag_info[d->id].severity), diag_info[d->id].code, at.line, at.column);
+    printf("// %s[%s]@%u:%u\n", severity_word(diag_info[d->id].severity), diag_info[d->id].code,
+           at.line, at.column);
   }
 }
 
 /* Compares the printed messages with FILE.txt, if there is one. */
 static bool compare_text(Front *f, const char *path) {
-  const char *wanted = arena_printf(f->perm, "%.*s.txt", (int)(strlen(path) - strlen(".lcwnet")), path);
+  const char *wanted =
+      arena_printf(f->perm, "%.*s.txt", (int)(strlen(path) - strlen(".lcwnet")), path);
   FILE *in = fopen(wanted, "rb");
   if (!in) return true;
   char *text = arena_alloc(f->perm, 1 << 16), *printed = NULL;

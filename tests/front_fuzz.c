@@ -29,8 +29,12 @@ static double seconds(void) {
 /* True when both trees say the same; spans and ids may differ. */
 static bool same_tree(const Ast *a, const Ast *b) {
   bool text = a->text == b->text || (a->text && b->text && strcmp(a->text, b->text) == 0);
-  if (a->kind != b->kind || a->name != b->name || a->type != b->type || a->op != b->op || a->nchild != b->nchild) return false;
-  if (a->kind != AST_FILE && (!text || a->integer != b->integer || memcmp(&a->real, &b->real, sizeof a->real) != 0)) return false;
+  if (a->kind != b->kind || a->name != b->name || a->type != b->type || a->op != b->op ||
+      a->nchild != b->nchild)
+    return false;
+  if (a->kind != AST_FILE &&
+      (!text || a->integer != b->integer || memcmp(&a->real, &b->real, sizeof a->real) != 0))
+    return false;
   for (uint32_t i = 0; i < a->nchild; i++)
     if (!same_tree(a->child[i], b->child[i])) return false;
   return true;
@@ -48,11 +52,13 @@ static void try_format(Tally *t, uint64_t seed, Front *f, const Ast *tree, const
   text_init(&twice, f->perm);
   format_text(&once, text->s, text->n);
   format_text(&twice, once.s, once.n);
-  if (once.n != twice.n || memcmp(once.s, twice.s, once.n) != 0) fail(t, seed, "formatting twice differs from once");
+  if (once.n != twice.n || memcmp(once.s, twice.s, once.n) != 0)
+    fail(t, seed, "formatting twice differs from once");
   if (t->show) printf("---- formatted\n%s", once.s);
   uint32_t errors = f->diags.errors;
   const Ast *again = parse_buffer(f, "formatted", once.s, once.n, NULL);
-  if (!again || f->diags.errors != errors || !same_tree(tree, again)) fail(t, seed, "formatting changes the tree");
+  if (!again || f->diags.errors != errors || !same_tree(tree, again))
+    fail(t, seed, "formatting changes the tree");
 }
 
 /* Renders the messages; nobody reads them, but they must render. */
@@ -121,7 +127,8 @@ int main(int argc, char **argv) {
     printf("FAILED: only %" PRIu64 " of %" PRIu64 " texts are valid\n", t.valid, count);
     t.failed++;
   }
-  printf("front_fuzz: %" PRIu64 " texts, %" PRIu64 " parse, %" PRIu64 " are valid\n", count, t.parsed, t.valid);
+  printf("front_fuzz: %" PRIu64 " texts, %" PRIu64 " parse, %" PRIu64 " are valid\n", count,
+         t.parsed, t.valid);
   printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", count - t.failed, t.failed);
   return t.failed != 0 || count == 0;
 }

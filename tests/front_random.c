@@ -18,8 +18,12 @@ uint32_t random_below(Random *r, uint32_t n) { return (uint32_t)((random_next(r)
 
 static bool chance(Random *r, uint32_t percent) { return random_below(r, 100) < percent; }
 
-#define PICK(r, ...) pick((r), (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
-static const char *pick(Random *r, const char *const *word, size_t n) { return word[random_below(r, (uint32_t)n)]; }
+#define PICK(r, ...)                                                                               \
+  pick((r), (const char *const[]){__VA_ARGS__},                                                    \
+       sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+static const char *pick(Random *r, const char *const *word, size_t n) {
+  return word[random_below(r, (uint32_t)n)];
+}
 
 static void put(Random *r, const char *s) { text_add(r->out, "%s", s); }
 
@@ -113,7 +117,8 @@ static void put_stage(Random *r) {
     put_int(r);
     put(r, ")");
   } else if (chance(r, 40)) {
-    put(r, PICK(r, "relu", "sigmoid", "tanh", "bn", "dropout(0.5)", "gelu", "leaky_relu(0.1)", "standardize"));
+    put(r, PICK(r, "relu", "sigmoid", "tanh", "bn", "dropout(0.5)", "gelu", "leaky_relu(0.1)",
+                "standardize"));
   } else {
     put(r, PICK(r, "linear(", "conv(3, size = "));
     put_int(r);
@@ -144,9 +149,15 @@ static void put_statement(Random *r) {
     case 3: put(r, "use "), put_attribute(r), put(r, ";"); break;
     case 4: put(r, "repeat ("), put_int(r), put(r, ") "), put_nested(r); break;
     case 5: put(r, "for (i in 0..3)"), gap(r), put_nested(r); break;
-    case 6: put(r, "if ("), put_bool(r), put(r, ") "), put_nested(r), put(r, chance(r, 50) ? " else h = -h;" : ""); break;
+    case 6:
+      put(r, "if ("), put_bool(r), put(r, ") "), put_nested(r),
+          put(r, chance(r, 50) ? " else h = -h;" : "");
+      break;
     case 7: put(r, "assert(n > 0, \"n\\t\\\"positive\\\"\");"); break;
-    case 8: text_add(r->out, "l%llu: h = h -> ", (unsigned long long)(random_next(r) >> 40)), put_chain(r), put(r, ";"); break;
+    case 8:
+      text_add(r->out, "l%llu: h = h -> ", (unsigned long long)(random_next(r) >> 40)),
+          put_chain(r), put(r, ";");
+      break;
     case 9: put(r, "(p, q) = split(h, 2); h = concat(p, q);"); break;
     default: put(r, "h = n == 3 && !(n > 4) ? h : h -> "), put_stage(r), put(r, ";");
   }
@@ -170,7 +181,8 @@ static void put_block(Random *r) {
   } else if (chance(r, 30)) {
     text_add(r->out, "block b%d(tensor x, int n) = x * 2.0 + (x -> relu);\n", name);
   } else {
-    text_add(r->out, "block b%d(tensor x[C, _, _], int n = %u, weight W = lcw)", name, 1 + random_below(r, 9));
+    text_add(r->out, "block b%d(tensor x[C, _, _], int n = %u, weight W = lcw)", name,
+             1 + random_below(r, 9));
     gap(r);
     put_body(r);
   }
@@ -179,15 +191,19 @@ static void put_block(Random *r) {
 
 static void put_weight(Random *r) {
   text_add(r->out, "weight s%d = ", r->nset);
-  if (chance(r, 50)) put(r, PICK(r, "{ w | sum(w) == 0 }", "{ w | norm(w) == 1, sum(w) == 0 }", "{ w[c, y, x] | w[c, y, x] == w[c, y, -x] }",
-                                  "{ w[c, :, :] | sum(w[c, :, :]) == 0 }"));
+  if (chance(r, 50))
+    put(r, PICK(r, "{ w | sum(w) == 0 }", "{ w | norm(w) == 1, sum(w) == 0 }",
+                "{ w[c, y, x] | w[c, y, x] == w[c, y, -x] }",
+                "{ w[c, :, :] | sum(w[c, :, :]) == 0 }"));
   else put_set(r);
   put(r, ";\n");
   r->nset++;
 }
 
 static void put_net(Random *r, int name) {
-  text_add(r->out, "net n%d(tensor x[C, H, W], int n, real z = 0.5, weight W = free, block pre = id)", name);
+  text_add(r->out,
+           "net n%d(tensor x[C, H, W], int n, real z = 0.5, weight W = free, block pre = id)",
+           name);
   gap(r);
   put(r, "-> tensor[n]\n");
   put_body(r);
@@ -197,8 +213,12 @@ static void put_recipe(Random *r, int name) {
   text_add(r->out, "train t%d%s {", name, name ? " : t0" : "");
   while (chance(r, 70)) {
     uint32_t k = random_below(r, 6);
-    static const char *const setting[] = {"lr = max(0.1 * pow(0.95, epoch / 3), 0.001);", "batch = 64;", "epochs = 3;", "decay = 1e-4;",
-                                          "optimizer = sgd(momentum = 0.9);", "loss = cross_entropy(smoothing = 0.1);"};
+    static const char *const setting[] = {"lr = max(0.1 * pow(0.95, epoch / 3), 0.001);",
+                                          "batch = 64;",
+                                          "epochs = 3;",
+                                          "decay = 1e-4;",
+                                          "optimizer = sgd(momentum = 0.9);",
+                                          "loss = cross_entropy(smoothing = 0.1);"};
     put(r, " ");
     put(r, setting[k]);
     if (chance(r, 70)) break;
@@ -207,10 +227,12 @@ static void put_recipe(Random *r, int name) {
 }
 
 static void put_experiment(Random *r) {
-  put(r, "experiment e \"title\" {\n    sweep int Q = { 1, 2, 3 };\n    variant \"one\" { W = lcw; z = 1; }\n");
+  put(r, "experiment e \"title\" {\n    sweep int Q = { 1, 2, 3 };\n    variant \"one\" { W = lcw; "
+         "z = 1; }\n");
   put(r, "    variant \"two\" { pre = bn;");
   put(r, chance(r, 50) ? " lr = 0.1; }\n" : " }\n");
-  put(r, "    run n0(n = Q) on d with t0;\n    plot curves(x = epoch, y = [train_loss, test_acc], panel = Q);\n}\n");
+  put(r, "    run n0(n = Q) on d with t0;\n    plot curves(x = epoch, y = [train_loss, test_acc], "
+         "panel = Q);\n}\n");
 }
 
 /* A file of a few declarations that know each other. */
@@ -234,7 +256,9 @@ static void put_file(Random *r) {
 
 /* ---- mutations -------------------------------------------------------------------------- */
 
-static bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+static bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 /* The token or single character that holds position i. */
 static void token_at(const Text *t, size_t i, size_t *begin, size_t *end) {
@@ -246,9 +270,11 @@ static void token_at(const Text *t, size_t i, size_t *begin, size_t *end) {
 }
 
 static const char *random_token(Random *r) {
-  return PICK(r, ";", "{", "}", "(", ")", "[", "]", ",", "->", "=", "==", "+", "-", ":", "?", "@", "|", "&", "..", ".", "repeat", "for", "if",
-              "else", "return", "net", "block", "tensor", "weight", "train", "run", "x", "linear", "q", "3", "0.5", "\"s\"", "true", "/*", "\"",
-              "\x80", "\xC3\xA9", "#", "**", "1e999", "99999999999999999999", "while", "\n", "\r\n", "\t", "_", "%s%n", "import \"a\";");
+  return PICK(r, ";", "{", "}", "(", ")", "[", "]", ",", "->", "=", "==", "+", "-", ":", "?", "@",
+              "|", "&", "..", ".", "repeat", "for", "if", "else", "return", "net", "block",
+              "tensor", "weight", "train", "run", "x", "linear", "q", "3", "0.5", "\"s\"", "true",
+              "/*", "\"", "\x80", "\xC3\xA9", "#", "**", "1e999", "99999999999999999999", "while",
+              "\n", "\r\n", "\t", "_", "%s%n", "import \"a\";");
 }
 
 static void mutate(Random *r, Text *t) {
@@ -260,9 +286,13 @@ static void mutate(Random *r, Text *t) {
   text_bytes(&next, t->s, begin);
   switch (random_below(r, 5)) {
     case 0: break; /* delete */
-    case 1: text_bytes(&next, t->s + begin, end - begin), text_bytes(&next, t->s + begin, end - begin); break;
+    case 1:
+      text_bytes(&next, t->s + begin, end - begin), text_bytes(&next, t->s + begin, end - begin);
+      break;
     case 2: text_add(&next, " %s ", random_token(r)); break;
-    case 3: text_add(&next, " %s ", random_token(r)), text_bytes(&next, t->s + begin, end - begin); break;
+    case 3:
+      text_add(&next, " %s ", random_token(r)), text_bytes(&next, t->s + begin, end - begin);
+      break;
     default: end = t->n; /* cut off */
   }
   text_bytes(&next, t->s + end, t->n - end);
