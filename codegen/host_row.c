@@ -6,7 +6,7 @@
  * Launch.chunk = {extent of a piece, axis of the pieces, axis of the vectors}. */
 #include "host.h"
 
-enum { COLUMNS = 32, CHUNK_ELEMENTS = 8192, SMALL_PROGRAM = 40 };
+enum { COLUMNS = 32, CHUNK_ELEMENTS = 8192, SMALL_PROGRAM = 40, LARGE_PROGRAM = 80 };
 
 /* ---- tile -------------------------------------------------------------------------------- */
 
@@ -156,16 +156,24 @@ static void cells_place(Emit *e, Cell *cell, uint32_t n, Value base, uint32_t la
   }
 }
 
+/* Columns side by side: fewer of a long program, whose code would only grow. */
+static uint32_t columns_of(const Emit *e) {
+  if (e->k->ninstr > LARGE_PROGRAM) return e->b.isa->width;
+  return e->k->ninstr > SMALL_PROGRAM ? COLUMNS / 2 : COLUMNS;
+}
+
 /* Vectors along a parallel axis, over [from, to): whole blocks, then what is left at the end. */
 static void columns_emit(Emit *e, Cell *cell, Value from, Value to) {
   Build *b = &e->b;
-  uint32_t width = b->isa->width, columns = e->k->ninstr > SMALL_PROGRAM ? COLUMNS / 2 : COLUMNS;
+  uint32_t width = b->isa->width, columns = columns_of(e);
   uint32_t axis = cell->at.axis, extent = (uint32_t)e->k->extent[axis], rest = extent % columns;
   Value whole = int_of(b, extent - rest);
-  Loop l = loop_begin(b, from, value_min(b, to, whole), columns);
-  cells_place(e, cell, columns / width, l.index, width);
-  block_emit(e, cell, columns / width);
-  loop_end(b, &l);
+  if (extent >= columns) {
+    Loop l = loop_begin(b, from, value_min(b, to, whole), columns);
+    cells_place(e, cell, columns / width, l.index, width);
+    block_emit(e, cell, columns / width);
+    loop_end(b, &l);
+  }
   if (!rest) return;
   Branch end = branch_begin(b, LLVMBuildICmp(b->at, LLVMIntEQ, to, int_of(b, extent), ""));
   cells_place(e, cell, (rest + width - 1) / width, whole, rest % width ? rest % width : width);
