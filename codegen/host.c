@@ -37,11 +37,13 @@ const char *host_isa(void) {
 
 /* ---- LLVM -------------------------------------------------------------------------------- */
 
+/* LLVM gave up: it cannot be gone on with, and must not be unsaid. */
 static void fatal(const char *reason) {
   fprintf(stderr, "lcwc: internal error: LLVM: %s\n", reason);
   exit(LCW_INTERNAL);
 }
 
+/* May be called again; always before threads that compile. */
 static void llvm_start(void) {
   LLVMResetFatalErrorHandler();
   LLVMInstallFatalErrorHandler(fatal);
@@ -51,12 +53,14 @@ static void llvm_start(void) {
   LLVMInitializeX86AsmPrinter();
 }
 
+/* Takes over a message of LLVM's. False. */
 static bool refuse(Text *why, const char *doing, char *message) {
   text_add(why, "%s: %s", doing, message ? message : "unknown error");
   if (message) LLVMDisposeMessage(message);
   return false;
 }
 
+/* By name, not by this machine: a trainer may run on another. */
 LLVMTargetMachineRef machine_new(const Isa *isa, Text *why) {
   static const char triple[] = "x86_64-pc-linux-gnu";
   LLVMTargetRef target;
@@ -71,6 +75,7 @@ LLVMTargetMachineRef machine_new(const Isa *isa, Text *why) {
 
 /* ---- one kernel --------------------------------------------------------------------------- */
 
+/* See the heads of host_row.c and host_contract.c for what Launch.chunk means. */
 static void target_host_tile(Kernel *k) {
   if (k->kind == KERNEL_CONTRACT) contract_tile(k);
   else row_tile(k);
@@ -115,6 +120,7 @@ void kernel_emit(Emit *e, const char *symbol) {
   entry_emit(e, symbol, f, k->narg);
 }
 
+/* One more kernel in the module, as NAME_ISA. */
 static void kernel_add(Build *b, const Kernel *k) {
   char symbol[128];
   snprintf(symbol, sizeof symbol, "%s_%s", k->name, b->isa->name);
@@ -122,6 +128,7 @@ static void kernel_add(Build *b, const Kernel *k) {
   kernel_emit(&e, symbol);
 }
 
+/* Verifies always: a wrong module must not reach the code generator. */
 static bool module_optimise(Build *b, LLVMTargetMachineRef machine, Text *why) {
   char *message = NULL;
   if (LLVMVerifyModule(b->module, LLVMReturnStatusAction, &message))
@@ -137,6 +144,7 @@ static bool module_optimise(Build *b, LLVMTargetMachineRef machine, Text *why) {
   return false;
 }
 
+/* Machine code, as an object or as assembly. */
 static bool module_code(Build *b, LLVMTargetMachineRef machine, LLVMCodeGenFileType type,
                         LLVMMemoryBufferRef *out, Text *why) {
   char *message = NULL;
@@ -145,6 +153,7 @@ static bool module_code(Build *b, LLVMTargetMachineRef machine, LLVMCodeGenFileT
   return true;
 }
 
+/* The module for people: "llvm" after optimisation, or "asm". */
 static bool module_text(Build *b, LLVMTargetMachineRef machine, const char *kind, Text *out,
                         Text *why) {
   if (!module_optimise(b, machine, why)) return false;
@@ -161,6 +170,7 @@ static bool module_text(Build *b, LLVMTargetMachineRef machine, const char *kind
   return true;
 }
 
+/* One kernel, as `lcwc emit` prints it. */
 static bool target_host_emit(const Kernel *k, const char *kind, const char *isa, Text *out,
                              Text *why) {
   const Isa *set = isa_find(isa);
@@ -197,6 +207,7 @@ typedef struct {
   bool ok;
 } Work;
 
+/* Optimises and compiles what was emitted since `start`; adds up the times. */
 static bool work_object(Work *w, Build *b, LLVMTargetMachineRef machine, double start,
                         LLVMMemoryBufferRef *out) {
   double emitted = clock_ms();
@@ -209,6 +220,7 @@ static bool work_object(Work *w, Build *b, LLVMTargetMachineRef machine, double 
   return ok;
 }
 
+/* The group's kernels for one instruction set. */
 static bool work_isa(Work *w, const char *name, LLVMMemoryBufferRef *out) {
   double start = clock_ms();
   const Isa *isa = isa_find(name);
@@ -225,6 +237,7 @@ static bool work_isa(Work *w, const char *name, LLVMMemoryBufferRef *out) {
   return ok;
 }
 
+/* The Plan and the tables. */
 static bool work_data(Work *w, LLVMMemoryBufferRef *out) {
   double start = clock_ms();
   const Isa *isa = isa_find("baseline");
@@ -240,6 +253,7 @@ static bool work_data(Work *w, LLVMMemoryBufferRef *out) {
   return ok;
 }
 
+/* The body of a thread. */
 static void *work_run(void *p) {
   Work *w = p;
   uint32_t n = 0;
@@ -300,6 +314,7 @@ static bool work_collect(Arena *arena, Work *w, uint32_t nobject, HostModel *out
   return w->ok;
 }
 
+/* Every thread gets a share of the kernels, for all instruction sets. */
 bool host_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const Plan *plan,
                   const char *const *isa, uint32_t threads, HostModel *out, Text *why) {
   uint32_t nisa = 0, groups = groups_of(nkernel, threads);
@@ -327,6 +342,7 @@ bool host_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const P
 
 struct HostJit { LLVMOrcLLJITRef jit; };
 
+/* True, and the message passed on, if the loader reported an error. */
 static bool orc_failed(LLVMErrorRef error, const char *doing, Text *why) {
   if (!error) return false;
   char *text = LLVMGetErrorMessage(error);
@@ -335,6 +351,7 @@ static bool orc_failed(LLVMErrorRef error, const char *doing, Text *why) {
   return true;
 }
 
+/* Gives the loader its own copy of every object. */
 static bool jit_fill(LLVMOrcLLJITRef jit, const HostModel *m, Text *why) {
   LLVMOrcJITDylibRef library = LLVMOrcLLJITGetMainJITDylib(jit);
   for (uint32_t i = 0; i < m->nobject; i++) {

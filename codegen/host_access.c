@@ -4,11 +4,13 @@
  * lanes beyond the point's `lanes` are never read or written. */
 #include "host.h"
 
+/* Bytes of an element. */
 uint32_t dtype_size(uint32_t dtype) {
   static const uint8_t size[DTYPE_COUNT] = {4, 1, 4, 4, 8, 2};
   return size[dtype];
 }
 
+/* As it lies in memory. */
 Type dtype_type(Build *b, uint32_t dtype) {
   Type t[DTYPE_COUNT] = {b->f32, b->i8, b->i32, b->i32, b->f64, b->i16};
   return t[dtype];
@@ -33,6 +35,7 @@ static Value affine(Emit *e, int64_t base, const int64_t *coef, const Point *p) 
   return value_add(b, sum, int_of(b, base));
 }
 
+/* In elements from the start of the buffer. */
 static Value arg_position(Emit *e, uint32_t arg, const Point *p) {
   return affine(e, e->k->arg[arg].offset, e->k->arg[arg].stride, p);
 }
@@ -91,6 +94,7 @@ static Value to_bf16(Build *b, Value v) {
                         type_like(b, b->i16, v), "");
 }
 
+/* A value as its argument's type; whole numbers lose their fraction. */
 static Value from_float(Build *b, uint32_t dtype, Value v) {
   switch ((DType)dtype) {
   case DTYPE_U8: return LLVMBuildFPToUI(b->at, v, type_like(b, b->i8, v), "");
@@ -129,6 +133,7 @@ static Value load_lanes(Emit *e, uint32_t arg, const Point *p) {
   return to_float(b, dtype, v);
 }
 
+/* Consecutive elements, or zeros if the whole vector is outside a guard. */
 static Value load_vector(Emit *e, uint32_t arg, const Point *p) {
   Build *b = &e->b;
   Value in = guard_scalar(e, &e->k->arg[arg], p);
@@ -141,6 +146,7 @@ static Value load_vector(Emit *e, uint32_t arg, const Point *p) {
   return build_get(b, slot, b->vector);
 }
 
+/* Lane by lane: any stride, guards that differ from lane to lane. */
 static Value load_gather(Emit *e, uint32_t arg, const Point *p) {
   Build *b = &e->b;
   Value v = LLVMConstNull(b->vector);
@@ -151,6 +157,7 @@ static Value load_gather(Emit *e, uint32_t arg, const Point *p) {
   return v;
 }
 
+/* A float if the argument does not vary along the lanes, else a vector. */
 Value arg_load(Emit *e, uint32_t arg, const Point *p) {
   const Arg *a = &e->k->arg[arg];
   if (p->axis == NO_AXIS || !arg_moves(e->k, arg, p->axis)) {
@@ -162,6 +169,7 @@ Value arg_load(Emit *e, uint32_t arg, const Point *p) {
   return plain ? load_vector(e, arg, p) : load_gather(e, arg, p);
 }
 
+/* Lane by lane: any stride, or fewer lanes than the vector has. */
 static void store_lanes(Emit *e, uint32_t arg, const Point *p, Value v) {
   Build *b = &e->b;
   const Arg *a = &e->k->arg[arg];
@@ -172,6 +180,7 @@ static void store_lanes(Emit *e, uint32_t arg, const Point *p, Value v) {
   }
 }
 
+/* A float beside an address that varies along the lanes is spread over them. */
 void arg_store(Emit *e, uint32_t arg, const Point *p, Value v) {
   Build *b = &e->b;
   const Arg *a = &e->k->arg[arg];

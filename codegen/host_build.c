@@ -20,6 +20,7 @@ const Isa *isa_find(const char *name) {
 
 /* ---- a module ---------------------------------------------------------------------------- */
 
+/* An empty module for one instruction set. */
 void build_open(Build *b, const Isa *isa, LLVMTargetMachineRef machine) {
   b->isa = isa;
   b->context = LLVMContextCreate();
@@ -73,6 +74,7 @@ Value build_function(Build *b, const char *name, uint32_t nparam, const Type *pa
   return b->function;
 }
 
+/* In the entry block, where the first pass looks for what can be a register. */
 Value build_slot(Build *b, Type t) {
   LLVMBasicBlockRef here = LLVMGetInsertBlock(b->at), entry = LLVMGetEntryBasicBlock(b->function);
   Value first = LLVMGetFirstInstruction(entry);
@@ -97,6 +99,7 @@ Type type_like(Build *b, Type element, Value like) {
 
 Value int_of(Build *b, int64_t n) { return LLVMConstInt(b->i64, (unsigned long long)n, 1); }
 
+/* A scalar constant, repeated if `like` is a vector. */
 static Value constant_like(Value c, Value like) {
   if (!value_wide(like)) return c;
   Value each[MAX_WIDTH];
@@ -115,6 +118,7 @@ Value word_like(Build *b, uint32_t x, Value like) {
   return constant_like(LLVMConstInt(b->i32, x, 0), like);
 }
 
+/* A vector whose lanes all hold v; a vector stays as it is. */
 Value value_splat(Build *b, Value v, uint32_t width) {
   if (value_wide(v)) return v;
   Type t = LLVMVectorType(LLVMTypeOf(v), width);
@@ -123,6 +127,7 @@ Value value_splat(Build *b, Value v, uint32_t width) {
                                 LLVMConstNull(LLVMVectorType(b->i32, width)), "");
 }
 
+/* Folds sums with 0 while emitting: most offsets are constants. */
 static bool int_known(Value v, int64_t n) {
   return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == n;
 }
@@ -197,6 +202,7 @@ static void loop_keep(Build *b, Value branch) {
   LLVMSetMetadata(branch, kind, LLVMMetadataAsValue(b->context, node));
 }
 
+/* Tested once before it starts and then at its end, so the body is one block long. */
 Loop loop_begin(Build *b, Value from, Value to, int64_t step) {
   Loop l = {.body = block_new(b), .exit = block_new(b), .to = to};
   LLVMBasicBlockRef before = LLVMGetInsertBlock(b->at);

@@ -13,15 +13,14 @@
 #include "seed.h"
 
 enum {
-  COLUMNS = 32,
-  COLUMNS_PACKED = 128,
-  COLUMNS_PAGED = 64,
-  ROWS = 128,
-  DEPTH = 320,
-  ROWS_SMALL = 4,
-  PAD = 16,
-  MANY = 8,
-  PAGE = 1024
+  COLUMNS = 32,                    /* of a chunk; a multiple of every tile's width */
+  COLUMNS_PAGED = 64,              /* with a plain lhs that is copied for the caches' sake */
+  COLUMNS_PACKED = 128,            /* with a lhs that has to be copied */
+  ROWS = 128, DEPTH = 320,         /* of a block: its sums and one panel fit the first cache */
+  ROWS_SMALL = 4,                  /* rows of the tile for what whole tiles leave */
+  PAD = 16,                        /* between lines of a copy, so that they differ in their sets */
+  PAGE = 1024,                     /* floats */
+  MANY = 8                         /* chunks enough without cutting rows finely */
 };
 
 /* What tile and emit both derive from a kernel. */
@@ -76,6 +75,7 @@ static int64_t block_of(const Kernel *k, AxisPart part, int64_t whole, int64_t m
   return part == PART_M ? most : (whole + pieces - 1) / pieces;
 }
 
+/* Rows and depth of a block, and how the lhs lies in it. */
 static void shape_blocks(const Kernel *k, Shape *s) {
   const Arg *a = &k->arg[k->lhs];
   uint32_t m = axis_last(k, PART_M), kk = axis_last(k, PART_K);
@@ -90,6 +90,7 @@ static void shape_blocks(const Kernel *k, Shape *s) {
   s->lhs.sm = rows ? 1 : block + PAD, s->lhs.sk = rows ? block + PAD : 1;
 }
 
+/* All sizes of a contraction, the same for every instruction set. */
 static Shape shape_of(const Kernel *k) {
   uint32_t n = axis_last(k, PART_N);
   Shape s = {.m = (int64_t)kernel_extent(k, kernel_axes(k, PART_M)), .n = k->extent[n],
@@ -145,10 +146,12 @@ static Value scratch_at(Contract *c, uint64_t floats, Value index) {
   return at_element(b, b->f32, at_offset(b, b->f32, c->e->scratch, (int64_t)floats), index);
 }
 
+/* The packed rhs of a panel: [K][tile]. */
 static Value panel_base(Contract *c, const Panel *p) {
   return scratch_at(c, 0, value_mul(&c->e->b, p->column, c->s.k));
 }
 
+/* The sums of a panel for the block's rows: [rows][tile]. */
 static Value acc_base(Contract *c, const Panel *p) {
   return scratch_at(c, c->s.at_acc, value_mul(&c->e->b, p->column, c->s.rows));
 }
@@ -161,6 +164,7 @@ static Value sum_address(Contract *c, const Panel *p, uint32_t i, uint32_t v) {
   return scratch_at(c, at, p->column);
 }
 
+/* Sets the cells of a panel; only the last of a row of panels has fewer lanes. */
 static void panel_place(Contract *c, Panel *p, Value column, uint32_t lanes) {
   Build *b = &c->e->b;
   uint32_t width = b->isa->width, axis = axis_last(c->e->k, PART_N);
@@ -443,6 +447,7 @@ static void chunk_emit(Contract *c, Value number) {
   if (s->column) panel_each(c, phase_column);
 }
 
+/* Chunks [begin, end). */
 void contract_emit(Emit *e, Value begin, Value end) {
   Contract c = {.e = e, .s = shape_of(e->k), .tile = TILE_VECTORS * e->b.isa->width};
   e->contract = &c, e->acc = row_vector, e->panel = row_vector;

@@ -184,6 +184,7 @@ static Value log_edges(Build *b, Value x, Value y) {
   return value_choose(b, positive, y, real_like(b, 0.0 / 0.0, x));
 }
 
+/* log(1 + f) as f - f^2 / 2 + f^3 P(f), log 2 in two parts. */
 static Value math_log(Build *b, Value x, Value y, Value z) {
   (void)y, (void)z;
   Value e, f = f_sub(b, log_parts(b, x, &e), real_like(b, 1, x)), f2 = f_mul(b, f, f);

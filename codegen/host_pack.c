@@ -5,6 +5,7 @@
 #include "host.h"
 #include "seed.h"
 
+/* Slower axes of a part come first. */
 uint32_t axis_last(const Kernel *k, AxisPart part) {
   uint32_t last = 0;
   for (uint32_t i = 0; i < k->naxis; i++)
@@ -12,6 +13,7 @@ uint32_t axis_last(const Kernel *k, AxisPart part) {
   return last;
 }
 
+/* So that a block never ends within a group of `extent`, nor a group within two blocks. */
 int32_t block_within(int32_t extent, int32_t limit) {
   if (extent <= limit) return extent * (limit / extent);
   for (int32_t d = limit; d >= limit / 4; d--)
@@ -21,6 +23,7 @@ int32_t block_within(int32_t extent, int32_t limit) {
 
 /* ---- rhs ----------------------------------------------------------------------------------- */
 
+/* All cells get the same indices along `axes`. */
 static void cells_split(Emit *e, Cell *cell, uint32_t n, uint16_t axes, Value flat) {
   index_split(e, axes, flat, cell->at.index);
   for (uint32_t c = 1; c < n; c++)
@@ -93,6 +96,7 @@ static void rhs_transposed(Emit *e, Cell *cell, uint32_t n, Value out, uint32_t 
   loop_end(b, &o);
 }
 
+/* Rows of vectors, or squares to transpose, as the rhs lies. */
 void pack_rhs(Emit *e, Cell *cell, uint32_t n, Value out, uint32_t tile) {
   const Kernel *k = e->k;
   const Arg *a = &k->arg[k->rhs];

@@ -19,6 +19,7 @@ static int32_t arg_score(const Kernel *k, uint32_t arg, uint32_t axis) {
   return plain ? 2 * weight : -weight;
 }
 
+/* The best of all axes, the innermost of equals; NO_AXIS if none has two elements. */
 static uint32_t vector_axis(const Kernel *k) {
   uint32_t best = NO_AXIS;
   int32_t most = 0;
@@ -31,6 +32,7 @@ static uint32_t vector_axis(const Kernel *k) {
   return best;
 }
 
+/* The longest parallel axis; NO_AXIS if there is none. */
 static uint32_t chunk_axis(const Kernel *k) {
   uint32_t best = NO_AXIS;
   for (uint32_t axis = 0; axis < k->naxis; axis++)
@@ -39,6 +41,7 @@ static uint32_t chunk_axis(const Kernel *k) {
   return best;
 }
 
+/* Pieces of about 8192 elements; along the vectors whole blocks of columns. */
 void row_tile(Kernel *k) {
   Launch *l = &k->launch;
   uint32_t axis = chunk_axis(k);
@@ -62,6 +65,7 @@ static bool stage_sums(const Kernel *k, uint32_t stage) {
   return false;
 }
 
+/* All cells are at the same place along a walked axis. */
 static void cells_index(Stage *s, uint32_t axis, Value index) {
   for (uint32_t c = 0; c < s->n; c++) s->cell[c].at.index[axis] = index;
 }
@@ -130,6 +134,7 @@ static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, uint3
   return n >= MAX_WAY || k->ninstr > SMALL_PROGRAM ? 1 : MAX_WAY / n;
 }
 
+/* Every stage at the cells' columns or, with one cell, at a row. */
 static void block_emit(Emit *e, Cell *cell, uint32_t n) {
   const Kernel *k = e->k;
   for (uint32_t stage = 0; stage < k->nstage; stage++) {
@@ -203,6 +208,7 @@ static void axes_emit(Emit *e, Cell *cell, uint32_t axis, Value lo, Value hi) {
   }
 }
 
+/* Chunks [begin, end). */
 void row_emit(Emit *e, Value begin, Value end) {
   Build *b = &e->b;
   const Launch *launch = &e->k->launch;

@@ -11,6 +11,7 @@ static bool stage_across(const Stage *s) {
   return s->cell->at.axis != NO_AXIS && (s->walk >> s->cell->at.axis & 1);
 }
 
+/* Is the operand a sum of this stage, or does it need one? */
 static bool uses_late(const Stage *s, uint32_t operand) {
   const Instr *n = &s->e->k->instr[operand];
   return n->stage == s->stage && (reduces(n) || s->late[operand]);
@@ -30,6 +31,7 @@ static void stage_sort(Stage *s) {
   }
 }
 
+/* What a sum or maximum starts from. */
 Value stage_neutral(Build *b, const Instr *n, Value like) {
   return real_like(b, n->fn == FN_max ? -1.0 / 0.0 : 0, like);
 }
@@ -43,6 +45,7 @@ static Type sum_type(const Stage *s, uint32_t i) {
   return wide ? b->vector : b->f32;
 }
 
+/* Sorts the instructions and clears the sums. */
 void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, uint32_t n,
                 uint32_t ways) {
   s->quiet = false;
@@ -105,6 +108,7 @@ static bool repeats(const Stage *s, uint32_t i, uint32_t c) {
   return c > 0 && (axis == NO_AXIS || !(s->e->varies[i] >> axis & 1));
 }
 
+/* Evaluates an instruction in every cell, once if all would hold the same. */
 static void run(Stage *s, uint32_t i) {
   bool store = s->e->k->instr[i].op == I_STORE;
   if (store && s->quiet && !s->inside[i]) return;
@@ -156,6 +160,7 @@ static Value lanes_fold(Build *b, const Instr *n, Value v) {
   return LLVMBuildExtractElement(b->at, v, LLVMConstInt(b->i32, 0, 0), "");
 }
 
+/* Adds the ways of a cell, pair by pair, and its lanes if the walk went along them. */
 void stage_close(Stage *s) {
   Build *b = &s->e->b;
   for (uint32_t i = 0; i < s->e->k->ninstr; i++) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Read-only data; `shared` if other objects may name it. */
 static Value global_constant(Build *b, const char *name, Value data, bool shared, uint32_t align) {
   Value g = LLVMAddGlobal(b->module, LLVMTypeOf(data), name);
   LLVMSetInitializer(g, data);
