@@ -7,12 +7,22 @@
 
 /* ---- lines ---------------------------------------------------------------------------------- */
 
+/* Formatted text of any length, in the arena of the output. */
+static char *format_text(Emit *e, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0), nonnull));
+static char *format_text(Emit *e, const char *fmt, va_list ap) {
+  va_list again;
+  va_copy(again, ap);
+  int n = vsnprintf(NULL, 0, fmt, ap);
+  char *text = arena_alloc(e->out->arena, (size_t)(n < 0 ? 0 : n) + 1);
+  vsnprintf(text, (size_t)(n < 0 ? 0 : n) + 1, fmt, again);
+  va_end(again);
+  return text;
+}
+
 static void line_print(Emit *e, const char *fmt, va_list ap, const char *end) {
   for (uint32_t i = 0; i < e->indent; i++) text_add(e->out, "  ");
-  char line[1024];
-  int n = vsnprintf(line, sizeof line, fmt, ap);
-  text_bytes(e->out, line, size_min((size_t)(n < 0 ? 0 : n), sizeof line - 1));
-  text_add(e->out, "%s\n", end);
+  text_add(e->out, "%s%s\n", format_text(e, fmt, ap), end);
 }
 
 void emit_line(Emit *e, const char *fmt, ...) {
@@ -42,12 +52,11 @@ void emit_close(Emit *e) {
 }
 
 const char *emit_printf(Emit *e, const char *fmt, ...) {
-  char text[1024];
   va_list ap;
   va_start(ap, fmt);
-  int n = vsnprintf(text, sizeof text, fmt, ap);
+  const char *text = format_text(e, fmt, ap);
   va_end(ap);
-  return arena_text(e->out->arena, text, size_min((size_t)(n < 0 ? 0 : n), sizeof text - 1));
+  return text;
 }
 
 /* ---- addresses ------------------------------------------------------------------------------ */
@@ -174,20 +183,22 @@ static const struct { const char *type, *load, *store; } dtype_row[DTYPE_COUNT] 
   [DTYPE_BF16] = {"unsigned short", "from_bf16", "to_bf16"},
 };
 
-/* The shortest decimal that reads back as this float. */
+/* A decimal of few digits that reads back as x; x itself if there is none. */
+static double decimal_near(float x) {
+  double scale = 1;
+  for (int digits = 0; digits < 12; digits++, scale *= 10) {
+    double scaled = (double)x * scale;
+    if (scaled > 1e15 || scaled < -1e15) break;
+    double near = (double)(int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5) / scale;
+    if ((float)near == x && (near != 0 || x == 0)) return near;
+  }
+  return (double)x;
+}
+
 static const char *float_text(Emit *e, float x) {
   if (x != x) return "not_a_number()";
   if (x > FLT_MAX || x < -FLT_MAX) return x > 0 ? "infinity()" : "-infinity()";
-  double best = (double)x, scale = 1;
-  for (int digits = 0; digits < 12; digits++, scale *= 10) {
-    double scaled = (double)x * scale,
-           near = (double)(int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-    if (near > -1e15 && near < 1e15 && near != 0 && (float)(near / scale) == x) {
-      best = near / scale;
-      break;
-    }
-  }
-  const char *s = number_text(e->out->arena, best);
+  const char *s = number_text(e->out->arena, x == 0 ? (double)x : decimal_near(x));
   return emit_printf(e, strpbrk(s, ".e") ? "%sf" : "%s.0f", s);
 }
 

@@ -13,6 +13,7 @@
  * Usage: cuda_proof [FOLDER]: the texts are left in FOLDER. Run from the root of the sources. */
 #include "cuda_run.h"
 #include "proof_kernels.h"
+#include <dirent.h>
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -283,6 +284,14 @@ static void proofs_broken(Proofs *p) {
   }
 }
 
+/* Removes a folder of plain files. */
+static void folder_remove(const char *folder) {
+  DIR *d = opendir(folder);
+  for (struct dirent *entry; d && (entry = readdir(d));) unlinkat(dirfd(d), entry->d_name, 0);
+  if (d) closedir(d);
+  rmdir(folder);
+}
+
 int main(int argc, char **argv) {
   static Proofs p;
   Text why;
@@ -300,6 +309,7 @@ int main(int argc, char **argv) {
   if (clang_there(&p)) program_clang(&p, CUDA_FP32), program_clang(&p, CUDA_TF32);
   else skip(&p, "clang", "clang-19 is not installed");
   printf("%u passed, %u failed, %u skipped\n", p.passed, p.failed, p.skipped);
+  if (argc < 2) folder_remove(p.folder);
   arena_release(&p.arena);
   return p.failed || !p.passed;
 }
