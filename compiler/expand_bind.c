@@ -222,6 +222,15 @@ static const Ast *next_param(const Ast *params, Scope *s, bool tensor) {
   return any;
 }
 
+/* Reports a call with more arguments than there are parameters. */
+static bool too_many(Expander *x, const Ast *decl, uint32_t given, Span at) {
+  const Ast *params = params_of(decl);
+  uint32_t most = params ? params->nchild : 0;
+  diag_at(&x->front->diags, E0404, at, name_text(x->front->names, decl->name), most,
+          most == 1 ? "" : "s", given);
+  return false;
+}
+
 /* Binds the values that flow in, then what is written in the call. */
 static bool bind_arguments(Expander *x, Context *c, Context *callee, const Ast *decl,
                            const Ast *e, const Value *in, uint32_t n, Span at) {
@@ -229,7 +238,7 @@ static bool bind_arguments(Expander *x, Context *c, Context *callee, const Ast *
   bool ok = true;
   for (uint32_t i = 0; ok && i < n; i++) {
     const Ast *p = next_param(params, callee->scope, in[i].kind == VALUE_TENSOR);
-    if (p) ok = bind(x, c, callee, p, in[i], at);
+    ok = p ? bind(x, c, callee, p, in[i], at) : too_many(x, decl, n, at);
   }
   for (uint32_t i = 1; ok && e && e->kind == AST_CALL && i < e->nchild; i++) {
     const Ast *a = e->child[i];
@@ -240,12 +249,7 @@ static bool bind_arguments(Expander *x, Context *c, Context *callee, const Ast *
       diag_at(&x->front->diags, E0402, a->span, name, name_text(x->front->names, a->name));
       return false;
     }
-    if (!p) {
-      uint32_t most = params ? params->nchild : 0;
-      diag_at(&x->front->diags, E0404, a->span, name, most, most == 1 ? "" : "s",
-              e->nchild - 1 + n);
-      return false;
-    }
+    if (!p) return too_many(x, decl, e->nchild - 1 + n, a->span);
     const Ast *value = named ? a->child[0] : a;
     Value v = argument(x, c, value, p);
     ok = v.kind != VALUE_POISON && bind(x, c, callee, p, v, value->span);

@@ -150,8 +150,8 @@ static bool expand_run(Expander *x, const Ast *net, const Recipe *r) {
   Value z = expand_phase(x, net, MODE_TRAIN);
   if (z.kind == VALUE_LIST)
     diag_at(&x->front->diags, E0901, net->name_span, "a net of several results");
-  if (z.kind != VALUE_TENSOR || !classes_agree(x, net, z.as.tensor) ||
-      !batch_fits(x, r) || !expand_train(x, r, z.as.tensor))
+  if (z.kind != VALUE_TENSOR || !model_executable(x->front, x->model) ||
+      !classes_agree(x, net, z.as.tensor) || !batch_fits(x, r) || !expand_train(x, r, z.as.tensor))
     return false;
   z = expand_phase(x, net, MODE_EVAL);
   if (z.kind != VALUE_TENSOR || !expand_eval(x, r, z.as.tensor)) return false;
@@ -230,6 +230,8 @@ bool model_expand(Front *f, const ModelRequest *r, Model *m) {
   declare_inputs(&x);
   uint32_t errors = f->diags.errors;
   bool ok = r->checks ? expand_check(&x, net) : expand_run(&x, net, &recipe);
+  if (!ok && f->diags.errors == errors && !r->lenient)
+    diag_at(&f->diags, E0518, net->name_span, m->graph.error);
   if (!ok || f->diags.errors != errors) return false;
   layers_count(&x);
   count_totals(m);

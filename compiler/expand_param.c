@@ -133,6 +133,11 @@ static Val draw_weights(Expander *x, Context *c, SetForm *f, Val param, int64_t 
   x->draw.shape.rank = 0;
   if (w.kind == VALUE_POISON) return 0;
   Val rows_drawn = graph_map2(x->graph, S_add, tensor_of(x, &w), graph_fill(x->graph, drawn, 0.0));
+  if (!rows_drawn || !shape_equal(&graph_node(x->graph, rows_drawn)->shape, &drawn)) {
+    diag_at(&x->front->diags, E0401, block->span, "the initialiser's value", value_kind(&w),
+            "a tensor of the sizes that rows() gives");
+    return 0;
+  }
   Val v =
       projected ? set_project(x->graph, f, rows_drawn) : set_coordinates(x->graph, f, rows_drawn);
   graph_store(x->graph, PHASE_INIT, param, v);

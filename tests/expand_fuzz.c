@@ -3,9 +3,9 @@
  *   expand_fuzz [COUNT]      the numbers 0 .. COUNT-1 (default 20000)
  *   expand_fuzz --seed N     one of them, its text and messages shown
  *
- * What must hold of every text: no sanitizer finding, at most a second, and where a net does
- * not expand, a message that says why. Graphs that come out keep every invariant. Out: `N
- * passed, N failed`, and how many nets were expanded. */
+ * What must hold of every text: no sanitizer finding, at most four seconds (in a build with
+ * sanitizers), and where a net does not expand, a message that says why. Graphs that come out
+ * keep every invariant. Out: `N passed, N failed`, and how many nets were expanded. */
 #include "check.h"
 #include "front_random.h"
 #include "limits.h"
@@ -20,7 +20,7 @@ typedef struct { uint64_t nets, refused, failed; bool show; } Tally;
 
 static double seconds(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -34,7 +34,7 @@ static void try_net(Tally *t, uint64_t seed, Front *f, const Ast *net, bool chec
   const char *lower[] = {"fused", "dense", "projected"};
   const char *define[] = {"n=4", "W=lcw", "pre=dropout(0.1) -> bn"};
   ModelRequest r = {.net = name_text(f->names, net->name), .checks = checks, .lower = lower[seed % 3],
-                    .define = define, .ndefine = 1 + seed / 3 % 3,
+                    .define = define, .ndefine = 1 + (uint32_t)(seed / 3 % 3),
                     .facts = {.rank = 3, .dim = {8, 8, 3}, .classes = 4}};
   uint32_t errors = f->diags.errors;
   Model *m = NEW(f->perm, Model);
@@ -73,7 +73,7 @@ static void try_text(Tally *t, uint64_t seed) {
   if (good) check_report(&f, &all, seed % 2, "random", &report);
   if (t->show) diags_print(&f.diags, stdout);
   arena_release(&perm);
-  if (seconds() - begin > 1.0) fail(t, seed, "more than a second");
+  if (seconds() - begin > 4.0) fail(t, seed, "more than four seconds");
 }
 
 int main(int n, char **arg) {

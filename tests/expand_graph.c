@@ -1,6 +1,6 @@
 /* expand_graph.c: prints the graph, or the layer table, that a network expands to.
  *
- *   expand_graph graph|table|json|quiet|report|report-json FILE [NET] [-Dname=value]...
+ *   expand_graph graph|table|json|ready|report|report-json FILE [NET] [-Dname=value]...
  *                [--set=key=value]... [--lower=WORD] [--shape=H,W,C] [--classes=K]
  *                [--with=RECIPE] [--on=DATA]
  *
@@ -55,6 +55,7 @@ static bool show(Front *f, const char *what, const Model *m) {
   if (!strcmp(what, "graph")) graph_print(&m->graph, &f->sources, &t);
   if (!strcmp(what, "table")) check_table(m, &t);
   if (!strcmp(what, "json")) check_table_json(m, &t);
+  if (!strcmp(what, "ready")) text_add(&t, "%s", model_executable(f, m) ? "ready\n" : "");
   fputs(t.s, stdout);
   Text why;
   text_init(&why, f->perm);
@@ -80,7 +81,7 @@ int main(int n, char **arg) {
   Front f;
   front_init(&f, &perm);
   const char *define[MOST], *set[MOST];
-  ModelRequest r = {.checks = strcmp(arg[1], "graph") && strcmp(arg[1], "quiet")};
+  ModelRequest r = {.checks = strcmp(arg[1], "graph") && strcmp(arg[1], "ready")};
   read_arguments(n, arg, define, set, &r);
   bool ok = parse_file(&f, arg[2]) && !diags_exit(&f.diags) && check(&f);
   Model m;
