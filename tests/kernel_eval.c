@@ -131,7 +131,7 @@ static double spread(uint32_t fn, const Bounded *x, double r) {
 static Bounded scalar_eval(uint32_t fn, Bounded a, Bounded b, Bounded c) {
   Bounded x[3] = {a, b, c};
   double r = apply(fn, a.v, b.v, c.v), e = 0;
-  if (a.e || b.e || c.e) e = spread(fn, x, r);
+  if (a.e + b.e + c.e != 0) e = spread(fn, x, r);
   return (Bounded){r, e + budget(fn) * (U * (fabs(r) + e) + TINY)};
 }
 
