@@ -1,37 +1,51 @@
-/* pool.c: see pool.h. The protocol: the caller writes the job and then increments `round`;
- * a worker that sees a new round runs its part and decrements `pending`. Both waits are a spin
- * of SPINS turns and then a futex; `sleepers` and `waiting` tell the other side that a wake-up
- * is needed. These four are sequentially consistent: whoever goes to sleep has published it
- * before the futex compares the value, so no wake-up is lost. */
+/* pool.c: see pool.h. The protocol: the caller writes the job, then `left`, then the share of
+ * every thread, and increments `round`. A share is one word, next | end << 32, and is claimed
+ * with compare-and-swap: a thread takes its own whole, and then halves of what others have not
+ * begun, so that nobody waits for a thread that the system has put aside. Whoever claims chunks
+ * takes them off `left` when they are done; the round ends when none is left, so the job stays
+ * as it is as long as a claim is open, and a worker that wakes late finds nothing to claim.
+ *
+ * Both waits are a spin of SPINS turns, which soon gives the processor to whoever else wants it,
+ * and then a futex; `sleepers` and `waiting` tell the other side that a wake-up is needed. They
+ * are sequentially consistent: whoever goes to sleep has published it before the futex compares
+ * the value, so no wake-up is lost. */
 #include "pool.h"
-#include "seed.h"
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "seed.h"
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
-enum { SPINS = 20000, FLUSH_TO_ZERO = 0x8040, STACK_BYTES = 1 << 20 };
+enum {
+  SPINS = 20000,
+  YIELD_AFTER = 1000,
+  YIELD_EVERY = 64,
+  FLUSH_TO_ZERO = 0x8040,
+  STACK_BYTES = 1 << 20
+};
 
 typedef struct { Pool *pool; uint32_t index; pthread_t thread; } Worker;
+typedef struct { _Alignas(64) atomic_uint_fast64_t range; } Share; /* next | end << 32 */
 
 struct Pool {
   _Alignas(64) atomic_uint round;
   atomic_uint sleepers;
-  bool stop;
+  atomic_bool stop;
   PoolWork *work;
   void *ctx;
-  int64_t n;
-  _Alignas(64) atomic_uint pending;
+  _Alignas(64) atomic_uint left; /* chunks that are not done */
   atomic_uint waiting;
   _Alignas(64) uint32_t threads;
   Worker *worker; /* threads - 1 of them */
+  Share *share;   /* one of each thread */
 };
 
 unsigned pool_float_mode(void) {
@@ -72,6 +86,7 @@ static unsigned wait_change(atomic_uint *word, unsigned value, atomic_uint *asle
     unsigned now = atomic_load_explicit(word, memory_order_acquire);
     if (now != value) return now;
     spin_pause();
+    if (i > YIELD_AFTER && i % YIELD_EVERY == 0) sched_yield();
   }
   atomic_fetch_add(asleep, 1);
   unsigned now;
@@ -80,11 +95,29 @@ static unsigned wait_change(atomic_uint *word, unsigned value, atomic_uint *asle
   return now;
 }
 
-/* The share of one thread. */
-static void run_part(Pool *p, uint32_t thread) {
-  int64_t begin = p->n * thread / p->threads, end = p->n * (thread + 1) / p->threads;
-  end -= SEED(308, thread + 1 == p->threads, 0); /* caught by runtime_unit.c */
-  if (begin < end) p->work(p->ctx, begin, end, thread);
+/* Claims chunks [*begin, *end) of a share: all of one's own, half of another's. */
+static bool claim(Share *s, bool own, uint32_t *begin, uint32_t *end) {
+  uint_fast64_t now = atomic_load_explicit(&s->range, memory_order_acquire), after;
+  do {
+    uint32_t next = (uint32_t)now, left = (uint32_t)(now >> 32) - next;
+    if (left == 0) return false;
+    *begin = next;
+    *end = next + (own ? left : (left + 1) / 2);
+    after = (now & ~(uint_fast64_t)UINT32_MAX) | *end;
+  } while (!atomic_compare_exchange_weak(&s->range, &now, after));
+  return true;
+}
+
+/* Computes what can be claimed, one's own share first. */
+static void run_share(Pool *p, uint32_t thread) {
+  uint32_t begin, end;
+  for (uint32_t k = 0; k < p->threads; k++)
+    while (claim(&p->share[(thread + k) % p->threads], k == 0, &begin, &end)) {
+      uint32_t last = end - SEED(308, thread > 0, 0); /* caught by runtime_unit.c */
+      p->work(p->ctx, begin, last, thread);
+      bool done = atomic_fetch_sub(&p->left, end - begin) == end - begin;
+      if (done && atomic_load(&p->waiting)) futex_wake(&p->left);
+    }
 }
 
 /* A worker's life: wait for a round, do its share, say so. */
@@ -94,9 +127,8 @@ static void *worker_main(void *arg) {
   pool_float_mode();
   for (unsigned round = 0;;) {
     round = wait_change(&p->round, round, &p->sleepers);
-    if (p->stop) return NULL;
-    run_part(p, w->index);
-    if (atomic_fetch_sub(&p->pending, 1) == 1 && atomic_load(&p->waiting)) futex_wake(&p->pending);
+    if (atomic_load(&p->stop)) return NULL;
+    run_share(p, w->index);
   }
 }
 
@@ -106,19 +138,22 @@ static void start_round(Pool *p) {
   if (atomic_load(&p->sleepers)) futex_wake(&p->round);
 }
 
-void pool_run(Pool *p, PoolWork *work, void *ctx, int64_t n) {
+void pool_run(Pool *p, PoolWork *work, void *ctx, uint32_t n) {
   if (n <= 1 || p->threads == 1) {
     if (n > 0) work(ctx, 0, n, 0);
     return;
   }
   p->work = work;
   p->ctx = ctx;
-  p->n = n;
-  atomic_store_explicit(&p->pending, p->threads - 1, memory_order_relaxed);
+  atomic_store_explicit(&p->left, n, memory_order_relaxed);
+  for (uint64_t t = 0; t < p->threads; t++) {
+    uint64_t begin = n * t / p->threads, end = n * (t + 1) / p->threads;
+    atomic_store_explicit(&p->share[t].range, begin | end << 32, memory_order_release);
+  }
   start_round(p);
-  run_part(p, 0);
-  for (unsigned left; (left = atomic_load_explicit(&p->pending, memory_order_acquire)) != 0;)
-    wait_change(&p->pending, left, &p->waiting);
+  run_share(p, 0);
+  for (unsigned left; (left = atomic_load_explicit(&p->left, memory_order_acquire)) != 0;)
+    wait_change(&p->left, left, &p->waiting);
 }
 
 /* Starts worker i; its stack is small because kernels keep their memory in `scratch`. */
@@ -138,36 +173,36 @@ static bool worker_start(Pool *p, uint32_t i, Fault *f) {
 
 /* Ends the workers that were started. */
 static void stop_workers(Pool *p, uint32_t started) {
-  p->stop = true;
+  atomic_store(&p->stop, true);
   start_round(p);
   for (uint32_t i = 0; i < started; i++) pthread_join(p->worker[i].thread, NULL);
 }
 
+/* Frees the memory of a pool whose workers are gone. */
+static void pool_free(Pool *p) {
+  free(p->worker);
+  free(p->share);
+  free(p);
+}
+
 Pool *pool_open(uint32_t threads, Fault *f) {
   Pool *p = aligned_alloc(64, sizeof *p);
-  Worker *worker = memory_new(threads, sizeof *worker, "the threads", f);
-  if (!p || !worker) {
-    if (worker) fault_set(f, LCW_LIMIT, "no memory for the threads");
-    free(p);
-    free(worker);
-    return NULL;
-  }
+  if (!p) return fault_set(f, LCW_LIMIT, "no memory for the threads"), NULL;
   memset(p, 0, sizeof *p);
   p->threads = threads;
-  p->worker = worker;
-  for (uint32_t i = 0; i + 1 < threads; i++)
-    if (!worker_start(p, i, f)) {
-      stop_workers(p, i);
-      free(worker);
-      free(p);
-      return NULL;
-    }
-  return p;
+  p->worker = memory_new(threads, sizeof *p->worker, "the threads", f);
+  p->share = aligned_alloc(64, threads * sizeof *p->share);
+  if (p->share) memset(p->share, 0, threads * sizeof *p->share);
+  bool ok = p->worker && (p->share || fault_set(f, LCW_LIMIT, "no memory for the threads"));
+  for (uint32_t i = 0; ok && i + 1 < threads; i++)
+    if (!(ok = worker_start(p, i, f))) stop_workers(p, i);
+  if (ok) return p;
+  pool_free(p);
+  return NULL;
 }
 
 void pool_close(Pool *p) {
   if (!p) return;
   stop_workers(p, p->threads - 1);
-  free(p->worker);
-  free(p);
+  pool_free(p);
 }

@@ -278,7 +278,7 @@ static void fill(void *ctx, int64_t begin, int64_t end, uint32_t thread) {
 
 /* Every item once, for any number of threads and items, in rounds that come fast and slowly. */
 static void pool_covers(void **state) {
-  static const int64_t count[] = {0, 1, 2, 3, 7, 64, ITEMS};
+  static const uint32_t count[] = {0, 1, 2, 3, 7, 64, ITEMS};
   Fault f;
   (void)state;
   for (uint32_t threads = 1; threads <= 8; threads++) {
@@ -288,7 +288,7 @@ static void pool_covers(void **state) {
     for (int round = 0; round < 50; round++)
       for (size_t k = 0; k < COUNT_OF(count); k++) {
         pool_run(p, fill, x, count[k]);
-        for (int64_t i = 0; i < count[k]; i++) want[i]++;
+        for (uint32_t i = 0; i < count[k]; i++) want[i]++;
       }
     assert_memory_equal(x, want, sizeof x);
     pool_close(p);
