@@ -79,51 +79,58 @@ static void print_condition(Printer *p, const Ast *a) {
   print_expr(p, a->child[2]);
 }
 
+static void print_binary(Printer *p, const Ast *a) {
+  print_expr(p, a->child[0]);
+  text_add(p->out, " %s ", op_word(a->op));
+  print_expr(p, a->child[1]);
+}
+
+/* A sign or name, then the only child. */
+static void print_prefixed(Printer *p, const char *prefix, const Ast *a) {
+  text_add(p->out, "%s", prefix);
+  print_expr(p, a->child[0]);
+}
+
+static void print_named(Printer *p, const Ast *a) {
+  print_name(p, a->name);
+  print_prefixed(p, " = ", a);
+}
+
+static void print_set(Printer *p, const Ast *a) {
+  text_add(p->out, "{ ");
+  print_name(p, a->name);
+  if (ast_child(a, 0)) print_expr(p, a->child[0]);
+  text_add(p->out, " | ");
+  print_list(p, a, 1, ", ");
+  text_add(p->out, " }");
+}
+
+static void print_repeat(Printer *p, const Ast *a) {
+  print_prefixed(p, "repeat (", a);
+  text_add(p->out, ") { ");
+  print_expr(p, a->child[1]);
+  text_add(p->out, " }");
+}
+
 static void print_expr(Printer *p, const Ast *a) {
   switch (a->kind) {
     case AST_RANGE: print_pair(p, a, ".."); break;
     case AST_COND: print_condition(p, a); break;
-    case AST_BINARY:
-      print_expr(p, a->child[0]);
-      text_add(p->out, " %s ", op_word(a->op));
-      print_expr(p, a->child[1]);
-      break;
-    case AST_UNARY:
-      text_add(p->out, "%s", op_word(a->op));
-      print_expr(p, a->child[0]);
-      break;
+    case AST_BINARY: print_binary(p, a); break;
+    case AST_UNARY: print_prefixed(p, op_word(a->op), a); break;
     case AST_PIPE: print_list(p, a, 0, " -> "); break;
     case AST_ATTACHED: print_list(p, a, 0, " "); break;
-    case AST_ATTR:
-      text_add(p->out, "@");
-      print_expr(p, a->child[0]);
-      break;
+    case AST_ATTR: print_prefixed(p, "@", a); break;
     case AST_CALL: print_call(p, a); break;
-    case AST_NAMED:
-      print_name(p, a->name);
-      text_add(p->out, " = ");
-      print_expr(p, a->child[0]);
-      break;
+    case AST_NAMED: print_named(p, a); break;
     case AST_INDEX: print_pair(p, a, ""); break;
     case AST_INDICES:
+    case AST_DIMS:
     case AST_LIST: print_wrapped(p, a, "[", "]"); break;
     case AST_GROUP: print_wrapped(p, a, "(", ")"); break;
     case AST_QNAME: print_list(p, a, 0, "."); break;
-    case AST_WSET:
-      text_add(p->out, "{ ");
-      print_name(p, a->name);
-      if (ast_child(a, 0)) print_expr(p, a->child[0]);
-      text_add(p->out, " | ");
-      print_list(p, a, 1, ", ");
-      text_add(p->out, " }");
-      break;
-    case AST_REPEAT_EXPR:
-      text_add(p->out, "repeat (");
-      print_expr(p, a->child[0]);
-      text_add(p->out, ") { ");
-      print_expr(p, a->child[1]);
-      text_add(p->out, " }");
-      break;
+    case AST_WSET: print_set(p, a); break;
+    case AST_REPEAT_EXPR: print_repeat(p, a); break;
     default: print_leaf(p, a); break;
   }
 }

@@ -188,6 +188,18 @@ Name scope_nearest(Check *c, Name wrong, bool stage) {
   return name_nearest(f->names, wrong, all.item, all.nitem);
 }
 
+/* The nearest declaration of the import that a QNAME names. */
+static Name qualified_nearest(Check *c, const Ast *qname) {
+  Candidates all = {.arena = c->front->perm};
+  for (uint32_t i = 0; i < c->file->nchild && qname->nchild == 2; i++) {
+    const Ast *import = c->file->child[i];
+    bool named = import->kind == AST_IMPORT && import->name == qname->child[0]->name;
+    const Ast *tree = named ? imported(c->front, import) : NULL;
+    if (tree) add_candidates(&all, tree, false);
+  }
+  return name_nearest(c->front->names, ast_name(qname), all.item, all.nitem);
+}
+
 /* Where a body gives the name its value, or NULL. */
 static const Ast *find_assignment(const Ast *a, Name name) {
   bool assigns = a->kind == AST_LET || a->kind == AST_DECLARE || a->kind == AST_FOR;
@@ -199,22 +211,30 @@ static const Ast *find_assignment(const Ast *a, Name name) {
   return NULL;
 }
 
+/* E0301, E0302 or E0708, with the nearest name. */
+static void report_unknown(Check *c, const Ast *name, bool stage) {
+  Diags *d = check_diags(c);
+  const char *text = ast_text(c->front->perm, c->front->names, name);
+  bool plain = name->kind == AST_NAME;
+  if (c->place == PLACE_SCHEDULE) diag_at(d, E0708, name->span, text);
+  else if (stage) diag_at(d, E0301, name->span, text);
+  else diag_at(d, E0302, name->span, "value", text);
+  Name near = plain ? scope_nearest(c, name->name, stage) : qualified_nearest(c, name);
+  const char *alias = plain ? "" : check_name(c, name->child[0]->name);
+  if (near) diag_here(d, "did you mean `%s%s%s`?", alias, plain ? "" : ".", check_name(c, near));
+  if (c->place == PLACE_SCHEDULE)
+    diag_help(d, "a schedule knows %s", term_list(c->front->perm, PLACE_SCHEDULE));
+}
+
 void scope_unknown(Check *c, const Ast *name, bool stage) {
   Diags *d = check_diags(c);
-  Name wrong = ast_name(name);
-  const char *text = ast_text(c->front->perm, c->front->names, name);
-  const Ast *later = c->decl && name->kind == AST_NAME ? find_assignment(c->decl, wrong) : NULL;
+  bool local = c->decl && name->kind == AST_NAME && d->errors <= SUGGESTIONS_MAX;
+  const Ast *later = local ? find_assignment(c->decl, name->name) : NULL;
   if (later) {
-    diag_at(d, E0309, name->span, text);
+    diag_at(d, E0309, name->span, check_name(c, name->name));
     diag_note(d, later->name_span, "it gets its value here");
   } else {
-    if (c->place == PLACE_SCHEDULE) diag_at(d, E0708, name->span, text);
-    else if (stage) diag_at(d, E0301, name->span, text);
-    else diag_at(d, E0302, name->span, "value", text);
-    Name near = name->kind == AST_NAME ? scope_nearest(c, wrong, stage) : 0;
-    if (near) diag_here(d, "did you mean `%s`?", check_name(c, near));
-    if (c->place == PLACE_SCHEDULE)
-      diag_help(d, "a schedule knows %s", term_list(c->front->perm, PLACE_SCHEDULE));
+    report_unknown(c, name, stage);
   }
-  if (name->kind == AST_NAME) local_add(c, wrong, KIND_UNKNOWN, NULL)->broken = true;
+  if (name->kind == AST_NAME) local_add(c, name->name, KIND_UNKNOWN, NULL)->broken = true;
 }

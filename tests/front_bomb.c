@@ -165,6 +165,19 @@ static bool doubling(const Scratch *s) {
   return explode("forty blocks, each using the next twice", scratch_path(s, "double.lcwnet"), 0);
 }
 
+/* Sixty thousand different unknown names in one body. */
+static bool unknown_names(const Scratch *s) {
+  enum { NAMES = 60000, EACH = 40 };
+  char *text = malloc(NAMES * EACH + 100), *end = text;
+  if (!text) abort();
+  end += snprintf(end, EACH, "block a(tensor x) {\n");
+  for (int i = 0; i < NAMES; i++) end += snprintf(end, EACH, "v%d = x + u%d;\n", i, i);
+  end += snprintf(end, EACH, "return x; }\n");
+  scratch_write(scratch_path(s, "unknown.lcwnet"), text, (size_t)(end - text));
+  free(text);
+  return explode("different unknown names", scratch_path(s, "unknown.lcwnet"), 1);
+}
+
 int main(void) {
   Scratch s = scratch_new();
   int passed = 0, all = 0;
@@ -176,8 +189,8 @@ int main(void) {
     free(text);
     passed += explode(bombs[i].name, path, bombs[i].exit);
   }
-  passed += import_depth(&s) + import_many(&s) + import_cycle(&s) + doubling(&s);
-  all += 4;
+  passed += import_depth(&s) + import_many(&s) + import_cycle(&s) + doubling(&s) + unknown_names(&s);
+  all += 5;
   scratch_remove(s.path);
   printf("%d passed, %d failed, 0 skipped\n", passed, all - passed);
   return passed != all;
