@@ -54,7 +54,8 @@ void check_table(const Model *m, Text *out) {
   Arena *a = out->arena;
   int width = width_of(m, 12);
   uint64_t flops = 0, bytes = 0;
-  text_add(out, "net %s(%s)\n", m->set.net, m->set.arguments);
+  text_add(out, "net %s(%s); MFLOP and bytes kept are of one sample\n", m->set.net,
+           m->set.arguments);
   text_add(out, "%-*s  %-14s  %-10s  %12s  %12s  %10s  %10s\n", width, "layer", "output",
            "weight set", "free", "full", "MFLOP", "kept");
   for (uint32_t i = 0; i < m->nlayer; i++) {

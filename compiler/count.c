@@ -43,12 +43,17 @@ static void keep_for(const Graph *g, Val v, bool *kept) {
     if (n->in[i]) keep(g, n->in[i], kept);
 }
 
+/* What a sample brings along: inputs with a batch, and random masks. */
+static bool is_source(const Node *n) {
+  return n->op == OP_RANDOM || (n->op == OP_INPUT && n->shape.rank && n->shape.dim[0].name);
+}
+
 /* Nodes that depend on a sample: weights and their sets are counted once a step, not per sample. */
-static void mark_samples(const Graph *g, Val sample, bool *varies) {
+static void mark_samples(const Graph *g, bool *varies) {
   for (Val v = 1; v < g->nnode; v++) {
-    varies[v] = v == sample;
-    for (int i = 0; i < MAX_IN && !varies[v]; i++)
-      varies[v] = g->node[v].in[i] && varies[g->node[v].in[i]];
+    const Node *n = &g->node[v];
+    varies[v] = is_source(n);
+    for (int i = 0; i < MAX_IN && !varies[v]; i++) varies[v] = n->in[i] && varies[n->in[i]];
   }
 }
 
@@ -59,7 +64,7 @@ void layers_count(Expander *x) {
   bool *kept = NEW_ARRAY(x->arena, bool, g->nnode), *varies = NEW_ARRAY(x->arena, bool, g->nnode);
   uint64_t batch = (uint64_t)x->batch.n;
   Val end = m->nlayer ? m->layer[m->nlayer - 1].last : 0;
-  mark_samples(g, x->sample, varies);
+  mark_samples(g, varies);
   for (Val v = 1; v < end; v++)
     if (varies[v]) keep_for(g, v, kept);
   for (uint32_t i = 0; i < m->nlayer; i++)

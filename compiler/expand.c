@@ -123,9 +123,18 @@ static Value eval_index(Expander *x, Context *c, const Ast *e) {
   return value_poison();
 }
 
+/* What is known of a data set: of the run's, all; of another one, what its declaration tells. */
+static ModelFacts facts_of(Expander *x, const Ast *decl) {
+  ModelData d;
+  if (decl == x->model->data.decl) return x->facts;
+  if (!data_read(x, name_text(x->front->names, decl->name), true, &d)) return (ModelFacts){0};
+  ModelFacts f = {.rank = d.rank, .classes = d.classes};
+  memcpy(f.dim, d.dim, sizeof f.dim);
+  return f;
+}
+
 /* The shape of a sample as a list. */
-static Value data_shape(Expander *x, Span at) {
-  const ModelFacts *f = &x->facts;
+static Value data_shape(Expander *x, const ModelFacts *f, Span at) {
   Value *item = NEW_ARRAY(x->arena, Value, f->rank + 1);
   for (uint32_t i = 0; i < f->rank; i++)
     item[i] = value_int(f->dim[f->rank == 3 ? (i + 2) % 3 : i], at);
@@ -139,8 +148,13 @@ static Value eval_member(Expander *x, Context *c, const Ast *e) {
   if (!local) decl = resolve(x, c->scope, e->child[0]);
   if (!decl || decl->kind != AST_DATA) return call(x, c, e);
   const char *member = name_text(x->front->names, e->child[1]->name);
-  if (!strcmp(member, "classes")) return value_int(x->facts.classes, e->span);
-  if (!strcmp(member, "shape")) return data_shape(x, e->span);
+  ModelFacts facts = facts_of(x, decl);
+  if (!strcmp(member, "classes") && facts.classes) return value_int(facts.classes, e->span);
+  if (!strcmp(member, "shape") && facts.rank) return data_shape(x, &facts, e->span);
+  if (!strcmp(member, "classes") || !strcmp(member, "shape")) {
+    diag_at(&x->front->diags, E0415, e->span, member, name_text(x->front->names, decl->name));
+    return value_poison();
+  }
   diag_at(&x->front->diags, E0306, e->span, "data set", name_text(x->front->names, decl->name),
           member);
   return value_poison();
