@@ -4,6 +4,7 @@
  * postfix program of rates.def, appended to model->rate. Types follow the language: `/` of two
  * ints truncates, so that `epoch / 3` is a staircase. */
 #include "expand.h"
+#include "rate.h"
 #include <string.h>
 
 typedef struct { Expander *x; Context *c; } Compiler;
@@ -113,7 +114,24 @@ static TypeKind compile(Compiler *p, const Ast *e) {
   }
 }
 
+/* Values on the stack when the program needs most. */
+static uint32_t deepest(const Model *m) {
+  static const uint8_t pops[] = {
+#define RATE(name, pops, text) pops,
+#include "rates.def"
+  };
+  uint32_t depth = 0, most = 0;
+  for (uint32_t i = 0; i < m->nrate; i++) {
+    depth += 1u - pops[m->rate[i].op];
+    most = depth > most ? depth : most;
+  }
+  return most;
+}
+
 bool schedule_compile(Expander *x, Context *c, const Ast *e) {
   Compiler p = {x, c};
-  return compile(&p, e) != TYPE_NONE;
+  if (compile(&p, e) == TYPE_NONE) return false;
+  if (deepest(x->model) <= RATE_STACK) return true;
+  diag_at(&x->front->diags, E0813, e->span, RATE_STACK);
+  return false;
 }
