@@ -1,6 +1,7 @@
 /* runtime_checkpoint.c: a checkpoint comes back bit for bit; any damage is refused; a loss of
  * power at any moment loses nothing that was said to be saved; any call may fail. */
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,6 +71,21 @@ static void round_trip(void **state) {
   assert_null(checkpoint_meta(&c, "fold.linear.bias"));
   checkpoint_close(&c);
   close(dir);
+}
+
+/* A run without classes has no hits, and one that was never tested no best loss. */
+static void numbers_that_are_none(void **state) {
+  DurableFile file = {open_scratch(), "run", "none.safetensors", NULL, 0600};
+  TrainState s = {.hits = NAN, .best_loss = INFINITY}, back;
+  Checkpoint c;
+  Fault f = {0};
+  (void)state;
+  assert_true(checkpoint_save(&io_system, &file, &lcw_plan.plan, device, &s, &f));
+  assert_true(checkpoint_open(&c, file.dir, file.name, "run", &f) &&
+              checkpoint_state(&c, &back, &f));
+  assert_true(isnan(back.hits) && isinf(back.best_loss) && back.best_loss > 0);
+  checkpoint_close(&c);
+  close(file.dir);
 }
 
 /* What a checkpoint of another network lacks is named. */
@@ -520,6 +536,7 @@ int main(void) {
       cmocka_unit_test(round_trip), cmocka_unit_test(other_network),  cmocka_unit_test(any_damage),
       cmocka_unit_test(lies),       cmocka_unit_test(absurd_lengths), cmocka_unit_test(folded),
       cmocka_unit_test(power_loss), cmocka_unit_test(any_call_fails), cmocka_unit_test(sweep),
+      cmocka_unit_test(numbers_that_are_none),
   };
   return cmocka_run_group_tests(test, setup, teardown);
 }
