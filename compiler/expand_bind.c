@@ -91,7 +91,8 @@ void trace_calls(Expander *x, Scope *s) {
 void trace_layer(Expander *x, Span at) { diag_trace(&x->front->diags, at, "in this layer"); }
 
 Span user_span(const Expander *x, Span at) {
-  bool inside = x->front->sources.source[at.file].prelude;
+  bool inside = false;
+  for (uint32_t i = 0; i < x->front->nprelude; i++) inside |= x->front->file[i]->span.file == at.file;
   return inside && x->graph->span.len ? x->graph->span : at;
 }
 

@@ -148,11 +148,10 @@ static bool lower_legal(Expander *x, const Value *optimizer) {
     if (p->projected && !projected) projected = p;
   }
   if (!based || !strcmp(name, "sgd")) return true;
-  Span at = user_span(x, optimizer->span.len ? optimizer->span : based->span);
   if (projected)
-    diag_at(&x->front->diags, E0610, at, "projected", name,
+    diag_at(&x->front->diags, E0610, optimizer->span, "projected", name,
             "its step is not linear in the gradient, so it depends on the basis of the set");
-  else diag_at(&x->front->diags, N0604, at, name, based->form->set->text);
+  else diag_at(&x->front->diags, N0604, optimizer->span, name, based->form->set->text);
   return !projected;
 }
 
