@@ -2,8 +2,9 @@
  * `front_fuzz [COUNT]` for the numbers 0 .. COUNT-1 (default 200000), or `front_fuzz --seed N`
  * for one of them, its text and messages shown. Comes out: a line `N passed, N failed, N
  * skipped`. What must hold of every text: no sanitizer finding, at most a second, a message
- * when it is refused; and of every text that parses: formatting it keeps its tree, and
- * formatting it again changes nothing. At least a quarter of the texts must be valid. */
+ * when it is refused; and of every text that parses: formatting it keeps its tree and all but
+ * its white space, and formatting it again changes nothing. At least a quarter of the texts must
+ * be valid. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,19 @@ static bool same_tree(const Ast *a, const Ast *b) {
   return true;
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+/* True when both texts are equal but for white space: nothing is lost, comments neither. */
+static bool same_ink(const Text *a, const Text *b) {
+  size_t i = a->n >= 3 && memcmp(a->s, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0, k = 0;
+  for (;; i++, k++) {
+    while (i < a->n && is_blank(a->s[i])) i++;
+    while (k < b->n && is_blank(b->s[k])) k++;
+    if (i == a->n || k == b->n) return i == a->n && k == b->n;
+    if (a->s[i] != b->s[k]) return false;
+  }
+}
+
 static void fail(Tally *t, uint64_t seed, const char *what) {
   printf("FAILED: %s; reproduce with: front_fuzz --seed %" PRIu64 "\n", what, seed);
   t->failed++;
@@ -54,6 +68,7 @@ static void try_format(Tally *t, uint64_t seed, Front *f, const Ast *tree, const
   format_text(&twice, once.s, once.n);
   if (once.n != twice.n || memcmp(once.s, twice.s, once.n) != 0)
     fail(t, seed, "formatting twice differs from once");
+  if (!same_ink(text, &once)) fail(t, seed, "formatting loses something");
   if (t->show) printf("---- formatted\n%s", once.s);
   uint32_t errors = f->diags.errors;
   const Ast *again = parse_buffer(f, "formatted", once.s, once.n, NULL);
