@@ -10,7 +10,7 @@
  * NULL when it cannot be read at all (E0101, exit 3) or a limit stopped it (exit 6). */
 Ast *parse_file(Front *f, const char *path);
 /* The same for a text in memory; its imports are looked for beneath `folder` (NULL: refused).
- * The text must live as long as the compilation. */
+ * The text, `size` bytes and a NUL, must live as long as the compilation. */
 Ast *parse_buffer(Front *f, const char *name, const char *text, size_t size, const char *folder);
 /* Reads and parses one file by itself: no prelude, no imports. For `lcwc fmt`. */
 Ast *parse_alone(Front *f, const char *path);
