@@ -92,7 +92,8 @@ void trace_layer(Expander *x, Span at) { diag_trace(&x->front->diags, at, "in th
 
 Span user_span(const Expander *x, Span at) {
   bool inside = false;
-  for (uint32_t i = 0; i < x->front->nprelude; i++) inside |= x->front->file[i]->span.file == at.file;
+  for (uint32_t i = 0; i < x->front->nprelude; i++)
+    inside |= x->front->file[i]->span.file == at.file;
   return inside && x->graph->span.len ? x->graph->span : at;
 }
 

@@ -5,6 +5,8 @@
 #include "expand.h"
 #include <string.h>
 
+enum { MAX_PAD = 1024 };
+
 typedef struct {
   Expander *x;
   ModelData *out;
@@ -144,7 +146,10 @@ bool data_read(Expander *x, const char *name, bool wanted, ModelData *out) {
   read_normalize(&r);
   const Ast *pad = setting(&r, "pad");
   Value v = pad ? eval_as(x, &r.c, pad, TYPE_INT) : value_poison();
-  if (v.kind == VALUE_INT && v.as.integer > 0) out->pad = (uint32_t)v.as.integer;
+  if (v.kind == VALUE_INT && (v.as.integer < 0 || v.as.integer > MAX_PAD))
+    diag_at(&x->front->diags, E0422, pad->span, "`pad`", "from 0 to 1024",
+            arena_printf(x->arena, "%lld", (long long)v.as.integer));
+  else if (v.kind == VALUE_INT) out->pad = (uint32_t)v.as.integer;
   out->augment = setting(&r, "augment") != NULL;
   return x->front->diags.errors == errors;
 }

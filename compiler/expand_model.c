@@ -210,9 +210,15 @@ static bool read_data(Expander *x, const Ast *net) {
   Name named = run_data(x);
   const char *name = r->data ? r->data : named ? name_text(x->front->names, named) : NULL;
   if (!data_read(x, name, !r->checks, &x->model->data)) return false;
-  if (!r->checks || x->facts.rank) return true;
-  facts_of(&x->model->data, &x->facts);
-  return x->facts.rank || name || sizes_defined(x, net) || assume_data(x);
+  bool ok = true;
+  if (r->checks && !x->facts.rank) {
+    facts_of(&x->model->data, &x->facts);
+    ok = x->facts.rank || name || sizes_defined(x, net) || assume_data(x);
+  }
+  uint32_t pad = x->facts.rank == 3 ? 2 * x->model->data.pad : 0;
+  x->facts.dim[0] += pad;
+  x->facts.dim[1] += pad;
+  return ok;
 }
 
 bool model_expand(Front *f, const ModelRequest *r, Model *m) {

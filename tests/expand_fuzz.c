@@ -33,8 +33,11 @@ static void fail(Tally *t, uint64_t seed, const char *what) {
 static void try_net(Tally *t, uint64_t seed, Front *f, const Ast *net, bool checks) {
   const char *lower[] = {"fused", "dense", "projected"};
   const char *define[] = {"n=4", "W=lcw", "pre=dropout(0.1) -> bn"};
-  ModelRequest r = {.net = name_text(f->names, net->name), .checks = checks, .lower = lower[seed % 3],
-                    .define = define, .ndefine = 1 + (uint32_t)(seed / 3 % 3),
+  ModelRequest r = {.net = name_text(f->names, net->name),
+                    .checks = checks,
+                    .lower = lower[seed % 3],
+                    .define = define,
+                    .ndefine = 1 + (uint32_t)(seed / 3 % 3),
                     .facts = {.rank = 3, .dim = {8, 8, 3}, .classes = 4}};
   uint32_t errors = f->diags.errors;
   Model *m = NEW(f->perm, Model);
