@@ -19,7 +19,7 @@ enum {
   ROWS = 128, DEPTH = 320,         /* of a block: its sums and one panel fit the first cache */
   ROWS_SMALL = 4,                  /* rows of the tile for what whole tiles leave */
   PAD = 16,                        /* between lines of a copy, so that they differ in their sets */
-  PAGE = 1024,                     /* floats */
+  PAGE = 1024, LINE = 16,          /* floats */
   MANY = 8                         /* chunks enough without cutting rows finely */
 };
 
@@ -295,23 +295,74 @@ static void phase_column(Contract *c, Panel *p) {
 
 /* ---- register tiles ------------------------------------------------------------------------- */
 
+/* Into the first cache to be written, or into the second to be read. */
+static void prefetch(Build *b, Value address, bool write) {
+  Value zero = LLVMConstInt(b->i32, 0, 0), one = LLVMConstInt(b->i32, 1, 0);
+  Value near = LLVMConstInt(b->i32, write ? 3 : 2, 0);
+  Value arg[4] = {address, write ? one : zero, near, one};
+  call_intrinsic(b, "llvm.prefetch", b->pointer, arg, 4);
+}
+
 /* Asks for what the epilogue of these rows will read and write in place. */
 static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
   Emit *e = c->e;
   Build *b = &e->b;
-  uint32_t m = axis_last(e->k, PART_M);
   for (uint32_t a = 0; a < e->k->narg; a++) {
-    if (e->k->arg[a].use != (ARG_READ | ARG_WRITE) || !arg_moves(e->k, a, m)) continue;
+    bool in_place = e->k->arg[a].use == (ARG_READ | ARG_WRITE);
+    if (!in_place || !arg_moves(e->k, a, axis_last(e->k, PART_M))) continue;
     for (uint32_t i = 0; i < rows; i++) {
       Point at = p->cell->at;
       Value flat = value_add(b, value_add(b, c->block, row), int_of(b, i));
       index_split(e, kernel_axes(e->k, PART_M), flat, at.index);
-      Value word[3] = {LLVMConstInt(b->i32, 1, 0), LLVMConstInt(b->i32, 3, 0),
-                       LLVMConstInt(b->i32, 1, 0)};
-      Value arg[4] = {arg_address(e, a, &at), word[0], word[1], word[2]};
-      call_intrinsic(b, "llvm.prefetch", b->pointer, arg, 4);
+      prefetch(b, arg_address(e, a, &at), true);
     }
   }
+}
+
+/* True if the next chunk will pack columns that lie beside those of this one. An epilogue that
+ * updates in place has enough to ask for. */
+static bool rhs_ahead(const Kernel *k, const Shape *s) {
+  const Arg *a = &k->arg[k->rhs];
+  bool dense = a->stride[axis_last(k, PART_N)] == 1 || a->stride[axis_last(k, PART_K)] == 1;
+  return dense && axes_count(k, PART_K) == 1 && !a->nguard && s->groups == 1 && !s->column &&
+         s->n >= 2 * s->chunk_n && s->m <= s->chunk_m;
+}
+
+/* Line number `line` of the panel that follows a chunk later: at this k, or at this column. It
+ * may lie beyond the buffer, where a prefetch does nothing; so its address is not `inbounds`. */
+static Value line_ahead(Contract *c, const Panel *p, Value line) {
+  Emit *e = c->e;
+  Build *b = &e->b;
+  Point at = p->cell->at;
+  const Arg *a = &e->k->arg[e->k->rhs];
+  uint32_t k = axis_last(e->k, PART_K);
+  int64_t across = a->stride[at.axis];
+  at.index[k] = c->k0;
+  Value offset = int_of(b, c->s.chunk_n * across);
+  if (across == 1) {
+    offset = value_add(b, offset, value_mul(b, line, a->stride[k]));
+  } else {
+    Value lines = int_of(b, (c->s.depth + LINE - 1) / LINE);
+    Value column = LLVMBuildUDiv(b->at, line, lines, "");
+    offset = value_add(b, offset, value_mul(b, column, across));
+    offset = value_add(b, offset, value_mul(b, LLVMBuildURem(b->at, line, lines, ""), LINE));
+  }
+  Value base = arg_address(e, e->k->rhs, &at);
+  return LLVMBuildGEP2(b->at, dtype_type(b, a->dtype), base, &offset, 1, "");
+}
+
+/* Asks for what the next chunk will pack as this panel, some lines of it at every tile. */
+static void rhs_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
+  Build *b = &c->e->b;
+  int64_t block = c->s.rows < c->s.m ? c->s.rows : c->s.m, tiles = block / rows;
+  if (!rhs_ahead(c->e->k, &c->s) || rows != b->isa->rows || !tiles) return;
+  bool across = c->e->k->arg[c->e->k->rhs].stride[p->cell->at.axis] == 1;
+  int64_t lines = across ? c->s.depth : (c->s.depth + LINE - 1) / LINE * c->tile;
+  int64_t each = (lines + tiles - 1) / tiles;
+  Value first = value_mul(b, LLVMBuildUDiv(b->at, row, int_of(b, rows), ""), each);
+  Loop l = loop_begin(b, first, value_add(b, first, int_of(b, each)), 1);
+  prefetch(b, line_ahead(c, p, l.index), false);
+  loop_end(b, &l);
 }
 
 /* sums[i][v] += sum over the block of k of lhs(i, k) * panel(k, v), for `rows` rows. */
@@ -353,6 +404,7 @@ static Value tiles_emit(Contract *c, Panel *p, Value from, Value count, uint32_t
                 value_choose(b, first, LLVMConstNull(b->vector), old));
     }
   tile_prefetch(c, p, l.index, rows);
+  rhs_prefetch(c, p, l.index, rows);
   Value lhs = at_element(b, b->f32, c->lhs, value_mul(b, l.index, c->s.lhs.sm));
   Value panel = at_element(b, b->f32, panel_base(c, p), value_mul(b, c->k0, c->tile));
   tile_sum(c, p, lhs, panel, sum, rows);
