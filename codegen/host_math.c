@@ -299,24 +299,36 @@ static Value product(Build *b, uint32_t by, Value x, Value *low) {
   return LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, p, constant_long(b, 32, x), ""), words, "");
 }
 
-/* counter = {position low, position high, step, 0}; value = (word 0 >> 8) 2^-24. */
+/* One of ten rounds, on slots of the four words of the counter and the two of the key. */
+static void philox_round(Build *b, const Value *slot, Type words) {
+  Value c[6], low0, low2;
+  for (uint32_t i = 0; i < 6; i++) c[i] = build_get(b, slot[i], words);
+  Value high0 = product(b, 0xD2511F53u, c[0], &low0), high2 = product(b, 0xCD9E8D57u, c[2], &low2);
+  build_set(b, slot[0], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high2, c[1], ""), c[4], ""));
+  build_set(b, slot[1], low2);
+  build_set(b, slot[2], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high0, c[3], ""), c[5], ""));
+  build_set(b, slot[3], low0);
+  build_set(b, slot[4], LLVMBuildAdd(b->at, c[4], word_like(b, 0x9E3779B9u, c[4]), ""));
+  build_set(b, slot[5], LLVMBuildAdd(b->at, c[5], word_like(b, 0xBB67AE85u, c[5]), ""));
+}
+
+/* counter = {position low, position high, step, 0}; value = (word 0 >> 8) 2^-24. The rounds are a
+ * loop: unrolled, they were most of the compile time of an initialiser. */
 Value math_random(Build *b, Value position, Value step, const Value key[2]) {
   Type words = type_like(b, b->i32, position);
-  Value high = LLVMBuildLShr(b->at, position, constant_long(b, 32, position), "");
-  Value c[4] = {LLVMBuildTrunc(b->at, position, words, ""), LLVMBuildTrunc(b->at, high, words, ""),
-                step, word_like(b, 0, position)};
-  Value k0 = key[0], k1 = key[1];
-  for (int round = 0; round < 10; round++) {
-    Value low0, low2, high0, high2;
-    high0 = product(b, 0xD2511F53u, c[0], &low0);
-    high2 = product(b, 0xCD9E8D57u, c[2], &low2);
-    c[0] = LLVMBuildXor(b->at, LLVMBuildXor(b->at, high2, c[1], ""), k0, "");
-    c[2] = LLVMBuildXor(b->at, LLVMBuildXor(b->at, high0, c[3], ""), k1, "");
-    c[1] = low2, c[3] = low0;
-    k0 = LLVMBuildAdd(b->at, k0, word_like(b, 0x9E3779B9u, k0), "");
-    k1 = LLVMBuildAdd(b->at, k1, word_like(b, 0xBB67AE85u, k1), "");
+  Value high = LLVMBuildLShr(b->at, position, constant_long(b, 32, position), ""), slot[6];
+  Value start[6] = {LLVMBuildTrunc(b->at, position, words, ""),
+                    LLVMBuildTrunc(b->at, high, words, ""), step, word_like(b, 0, position),
+                    key[0], key[1]};
+  for (uint32_t i = 0; i < 6; i++) {
+    slot[i] = build_slot(b, words);
+    build_set(b, slot[i], start[i]);
   }
-  Value bits = LLVMBuildLShr(b->at, c[0], word_like(b, 8, c[0]), "");
+  Loop l = loop_begin(b, int_of(b, 0), int_of(b, 10), 1);
+  philox_round(b, slot, words);
+  loop_end(b, &l);
+  Value first = build_get(b, slot[0], words);
+  Value bits = LLVMBuildLShr(b->at, first, word_like(b, 8, first), "");
   Value f = LLVMBuildUIToFP(b->at, bits, type_like(b, b->f32, position), "");
   return f_mul(b, f, real_like(b, 0x1p-24, f));
 }
