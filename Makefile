@@ -1,5 +1,7 @@
 # lcwc: `make` builds build/lcwc; `make help` lists the rest.
 
+all:
+
 LLVM_CONFIG ?= llvm-config-19
 CC      ?= gcc
 BUILD   ?= build
@@ -12,7 +14,7 @@ LLVM_INC = $(shell $(LLVM_CONFIG) --includedir 2>/dev/null)
 LLVM_LIB = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
 RUNTIME  = $(filter-out runtime/trainer.c runtime/plot.c runtime/svg.c, $(wildcard runtime/*.c))
-COMPILER = $(filter-out compiler/embed.c, $(wildcard compiler/*.c)) runtime/plot.c runtime/svg.c
+COMPILER = $(filter-out compiler/embed.c,$(wildcard compiler/*.c)) runtime/plot.c runtime/svg.c
 CODEGEN  = $(wildcard codegen/*.c)
 LLVM_SRC = $(wildcard codegen/host*.c) codegen/object.c
 STDLIB   = $(sort $(wildcard stdlib/*.lcwnet))
@@ -63,7 +65,83 @@ $(BUILD)/embedded_trainer.c: $(BUILD)/embed $(BUILD)/liblcwrt.a
 $(BUILD)/embedded_%.o: $(BUILD)/embedded_%.c
 	$(CC) $(BASE) -O0 -c $< -o $@
 
+# ---- tests -------------------------------------------------------------------------------------
+# tests/list names the programs and their arguments; tests/NAME.c with a main() is one of them, the
+# other files of tests/ are shared by them.
+
+TEST_MAIN = $(shell grep -l '^int main' tests/*.c)
+TEST_PART = $(filter-out $(TEST_MAIN),$(wildcard tests/*.c))
+TEST_BIN  = $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_MAIN))
+FRONT     = $(filter-out compiler/command% compiler/arguments.c compiler/main.c compiler/pass.c \
+              compiler/link.c compiler/roofline.c compiler/agree.c runtime/%,$(COMPILER))
+
+$(BUILD)/liblcwc.a: $(LIB_OBJ)
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/libtest.a: $(call obj,$(TEST_PART))
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/liblcwc.a $(BUILD)/liblcwrt.a
+	$(CC) -pie $(LDFLAGS) -o $@ $(filter-out %.a,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+	  $(LLVM_LIB) -lcmocka -ljansson -lz -lm -lpthread -ldl
+$(BUILD)/tests/%.o: WARN = -Wall -Wextra -Wno-unused-function
+
+# Programs that read hostile text run under the address and undefined behaviour sanitizers.
+SANITIZE  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+$(BUILD)/libfront.a: $(call obj,$(FRONT)) $(BUILD)/lcwnet.tab.o $(BUILD)/lcwnet.lex.o \
+                     $(BUILD)/embedded_stdlib.o $(BUILD)/embedded_explain.o $(call obj,tests/front_random.c)
+	rm -f $@ && ar rcsD $@ $^
+$(BUILD)/%_sanitized: $(BUILD)/tests/%.o $(BUILD)/libfront.a
+	$(CC) -pie $(SANITIZE) -o $@ $^ -lm
+sanitized:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" \
+	  $(BUILD)/sanitized/front_fuzz_sanitized $(BUILD)/sanitized/expand_fuzz_sanitized
+
+programs: $(BUILD)/lcwc $(TEST_BIN)
+
+test: setup
+	@$(MAKE) --no-print-directory -j2 programs
+	@$(MAKE) --no-print-directory -j2 sanitized
+	@BUILD=$(BUILD) tests/run.sh tests/list
+
+# ---- what people type --------------------------------------------------------------------------
+
+setup:
+	@.ci/setup
+
+demo: setup
+	@$(MAKE) --no-print-directory -j2 $(BUILD)/lcwc
+	@BUILD=$(BUILD) examples/demo.sh
+
+bench: setup
+	@$(MAKE) --no-print-directory -j2 $(BUILD)/lcwc
+	@BUILD=$(BUILD) tests/bench.sh
+
+layers:
+	@tests/layers.sh
+wc:
+	@wc -l compiler/*.[ch] codegen/*.[ch] runtime/*.[ch] grammar/*.[ly] | sort -n | tail -25
+	@awk 'FNR==1{f++} /^ *(\/\*|\*|\/\/)/{c++} {n++} END{printf "%d files, %d lines, %.0f%% comments\n", f, n, 100*c/n}' \
+	  compiler/*.[ch] codegen/*.[ch] runtime/*.[ch]
+bless: $(BUILD)/lcwc
+	@BUILD=$(BUILD) tests/goldens.sh --bless
+
+PREFIX ?= /usr/local
+install: $(BUILD)/lcwc
+	install -D -m 755 $(BUILD)/lcwc $(DESTDIR)$(PREFIX)/bin/lcwc
+clean:
+	rm -rf $(BUILD)
+help:
+	@echo "make            build $(BUILD)/lcwc"
+	@echo "make demo       train the 50-layer sigmoid MLP with and without LCW, leave curves to look at"
+	@echo "make test       every test; ends in N passed, N failed, N skipped"
+	@echo "make bench      speed: against PyTorch, the roofline, and the lowerings against each other"
+	@echo "make layers     which file includes which: the order of STYLE and DESIGN holds"
+	@echo "make wc         sizes of files and functions"
+	@echo "make bless      accept the goldens of the passes as they are now"
+	@echo "make install    PREFIX=/usr/local"
+	@echo "make clean"
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all
+.PHONY: all programs sanitized test setup demo bench layers wc bless install clean help
 .DELETE_ON_ERROR:
+.SECONDARY:

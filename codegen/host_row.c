@@ -126,11 +126,13 @@ static void stage_walk(Stage *s, bool across) {
   if (outer) loop_end(b, &l);
 }
 
-/* Independent sums that keep the adders busy without making short walks long. */
+/* Independent sums that keep the adders busy without making short walks long. Sums down columns
+ * are one chain in the order of the rows, as in the epilogue of a CONTRACT: what phase prepare
+ * computes from a parameter and what the parameter's update computes are then the same bits. */
 static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, uint32_t n,
                            bool across) {
-  uint64_t steps = kernel_extent(k, walk) / (across ? 8 : 1);
-  if (!stage_sums(k, stage) || steps < 16) return 1;
+  uint64_t steps = kernel_extent(k, walk) / 8;
+  if (!across || !stage_sums(k, stage) || steps < 16) return 1;
   return n >= MAX_WAY || k->ninstr > SMALL_PROGRAM ? 1 : MAX_WAY / n;
 }
 

@@ -1,0 +1,35 @@
+/* agree.h: a network compiled twice, once for the float64 interpreter (the Graph before `fuse`) and
+ * once for the host, fed the same batches. It is the oracle of whole networks: every phase, every
+ * lowering, every kernel of it. */
+#ifndef LCW_TEST_AGREE_H
+#define LCW_TEST_AGREE_H
+#include "command.h"
+#include "session.h"
+
+typedef struct {
+  Compile reference, host;
+  Interpreter *interpreter;
+  HostJit *jit;
+  const Plan *plan;
+  Session session;
+  uint64_t step, seed;
+} Agree;
+
+/* argv as after `lcwc train`: FILE NET [options]. False after a printed message. */
+bool agree_open(Agree *a, int argc, char **argv);
+void agree_close(Agree *a);
+/* Runs init on both sides. */
+bool agree_init(Agree *a);
+/* Copies every PARAM and STATE of the host to the interpreter. */
+void agree_copy(Agree *a);
+/* One training step on both, on the same batch. */
+bool agree_step(Agree *a);
+
+/* The PARAM or STATE in which host and interpreter are furthest apart, by the largest difference
+ * over the largest element of the tensor. */
+typedef struct { const char *name; double difference, largest; } Apart;
+Apart agree_apart(const Agree *a);
+/* The largest difference of a weight gradient: of what one step from equal weights has moved. */
+double agree_loss(const Agree *a, double *host);
+
+#endif
