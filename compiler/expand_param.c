@@ -175,7 +175,7 @@ Value param_weights(Expander *x, Context *c, Shape s, int64_t groups, Span at) {
   if (!v) return value_poison();
   Val w = projected ? v : set_weights(x->graph, f, v, !strcmp(lower, "dense"));
   if (x->mode == MODE_EVAL && f->ngroup && !x->request->checks)
-    graph_output(x->graph, PHASE_EVAL, OUT_RESIDUAL, c->frame->path, set_residual(x->graph, f, w));
+    graph_output(x->graph, PHASE_PROBE, OUT_RESIDUAL, c->frame->path, set_residual(x->graph, f, w));
   return value_tensor(w, at);
 }
 

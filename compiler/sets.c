@@ -118,11 +118,20 @@ Val set_project(Graph *g, SetForm *f, Val w) {
   return p;
 }
 
+/* The sum of w over its lanes with the rounding of a sum of small numbers: the part of each
+ * number above 2^-10 is summed apart, where float32 sums it exactly. */
+static Val sum_exactly(Graph *g, Val w, uint32_t axes) {
+  Val unit = graph_const(g, 1024.0), step = graph_const(g, 1.0 / 1024.0);
+  Val high = graph_map2(g, S_mul, graph_map1(g, S_floor, graph_map2(g, S_mul, w, unit)), step);
+  Val low = graph_map2(g, S_sub, w, high);
+  return graph_map2(g, S_add, graph_reduce(g, S_add, high, axes), graph_reduce(g, S_add, low, axes));
+}
+
 Val set_residual(Graph *g, SetForm *f, Val w) {
   Val worst = 0;
   uint32_t last = 1u << (graph_node(g, w)->shape.rank - 1);
   for (uint32_t i = 1; i <= f->ngroup; i++) {
-    Val sum = graph_reduce(g, S_add, group_only(g, f, i, w), lane_axes(f));
+    Val sum = sum_exactly(g, group_only(g, f, i, w), lane_axes(f));
     Val most = graph_reduce(g, S_max, graph_map1(g, S_abs, sum), last);
     worst = worst ? graph_map2(g, S_max, worst, most) : most;
   }

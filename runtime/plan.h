@@ -40,7 +40,7 @@ typedef enum {
   PHASE_PREPARE, /* writes every DERIVED from PARAM, after init and after load */
   PHASE_TRAIN,   /* one training step: reads a batch, updates PARAM, STATE, DERIVED */
   PHASE_EVAL,    /* one evaluation batch: reads a batch, writes OUTPUTs */
-  PHASE_PROBE,   /* statistics of a batch (later) */
+  PHASE_PROBE,   /* once per evaluation: figures of the parameters themselves */
   PHASE_COUNT
 } Phase;
 

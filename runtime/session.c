@@ -214,5 +214,8 @@ bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fa
     if (!add_figures(s, PHASE_EVAL, rows, step, sum, f)) return false;
     at += rows;
   }
+  Batch none = {.split = &s->data.test, .row = s->rows, .step = (uint32_t)step, .seed = (uint32_t)seed};
+  execute_phase(&s->exec, PHASE_PROBE, &none);
+  sum->residual = largest_residual(s, PHASE_PROBE, sum->residual);
   return true;
 }
