@@ -62,7 +62,7 @@ void command_help(FILE *out, const CommandInfo *c) {
              flag[i].argument ? flag[i].argument : "");
     fprintf(out, "  %-26s %s\n", left, flag[i].what);
   }
-  bool runs = !strcmp(c->name, "train") || !strcmp(c->name, "eval") || !strcmp(c->name, "bench");
+  bool runs = strchr("tvnig", command_letter(c->name)) != NULL;
   if (runs) fputs("\noptions of the run:\n", out), options_help(out);
   fprintf(out, "\nexample: %s\n", c->example);
 }

@@ -39,6 +39,8 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
 int command_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A Compile for the arguments: net, recipe, data, defines, lowering, dump, stop. False: exit 2. */
 bool arguments_compile(const Arguments *a, Compile *c);
+/* The instruction set to compile for, in isa[0..1]: --cpu, else this machine's. False: c->exit. */
+bool isa_choose(const Arguments *a, Compile *c, const char **isa);
 /* Writes to stdout; LCW_DATA if that fails. */
 int text_write(const Text *t);
 void command_help(FILE *out, const CommandInfo *c);

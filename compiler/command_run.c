@@ -8,8 +8,7 @@
 #include "parse.h"
 #include "train.h"
 
-/* The instruction set to compile for: --cpu, else this machine's. */
-static bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
+bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
   static const char *const known[] = {"avx512", "avx2", "baseline"};
   isa[0] = host_isa(), isa[1] = NULL;
   const char *want = a->run.cpu;

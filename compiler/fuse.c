@@ -27,7 +27,7 @@ void remark_add(Remarks *r, Name layer, Span span, const char *fmt, ...) {
   va_start(ap, fmt);
   vsnprintf(line, sizeof line, fmt, ap);
   va_end(ap);
-  PUSH(r->arena, r, remark, (Remark){layer, span, arena_printf(r->arena, "%s", line)});
+  PUSH(r->arena, r, remark, (Remark){layer, span, arena_printf(r->arena, "%s", line), 0});
 }
 
 static const Node *node(const Fuse *f, Val v) { return graph_node(f->to, v); }

@@ -12,8 +12,9 @@
 /* How weight sets are lowered. `dense` and `projected` are decided by expand. */
 typedef enum { LOWER_FUSED, LOWER_EPILOGUE, LOWER_UPDATE, LOWER_UNFUSED, LOWER_DENSE, LOWER_PROJECTED, LOWER_COUNT } Lowering;
 
-/* What the pass decided, one line per decision, for `inspect` and `--dump=fuse`. */
-typedef struct { Name layer; Span span; const char *text; } Remark;
+/* What the pass decided, one line per decision, for `inspect` and `--dump=fuse`. group: of the
+ * training step, when it is about that kernel; 0: about the layer. */
+typedef struct { Name layer; Span span; const char *text; uint32_t group; } Remark;
 typedef struct {
   Arena *arena;
   Remark *remark; uint32_t nremark, capremark;

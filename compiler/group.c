@@ -287,6 +287,57 @@ static void groups_sort(Groups *s) {
   }
 }
 
+/* ---- remarks ------------------------------------------------------------------------------ */
+
+/* The last group before `group` that v is made by, directly or through maps computed again. */
+static uint32_t maker(const Grow *w, uint32_t group, Val v, uint32_t depth) {
+  const Groups *s = w->out;
+  if (s->of[v]) return s->of[v] < group ? s->of[v] : 0;
+  uint32_t last = 0;
+  for (int i = 0; depth && i < MAX_IN; i++) {
+    uint32_t k = node(w, v)->in[i] ? maker(w, group, node(w, v)->in[i], depth - 1) : 0;
+    if (k > last) last = k;
+  }
+  return last;
+}
+
+/* Why v is no member of the group `into`, which makes an operand of it. */
+static const char *refusal(const Grow *w, uint32_t into, Val v) {
+  const Group *k = &w->out->group[into];
+  const Node *n = node(w, v);
+  if (optab[n->op].cls == CLASS_CONTRACT) return "a contraction reads each value of its operands many times";
+  Level level = level_of(w, k, v);
+  if (level == LEVEL_NONE) return "it runs over another shape, or sums over other axes";
+  if (stage_of(w, into, v, level) < 0) return "it needs sums that are complete only at the end of that kernel";
+  for (int i = 0; i < MAX_IN; i++) {
+    Val o = n->in[i];
+    if (!o || w->out->of[o] == into || available(w, into, o, REDO_DEPTH)) continue;
+    return is_map(node(w, o)) && !w->out->of[o] ? "the maps between them are cheaper computed again"
+                                                : "another operand of it is made later";
+  }
+  if (k->nmember >= MEMBER_LIMIT) return "that kernel is full";
+  return "that kernel would gain nothing";
+}
+
+/* One remark for each group that reads what another one makes. */
+static void remarks_make(const Grow *w) {
+  static const char *const kind[] = {"map", "row", "contraction"};
+  const Groups *s = w->out;
+  for (uint32_t k = 1; w->remarks && k < s->ngroup; k++) {
+    const Node *n = node(w, s->group[k].seed);
+    uint32_t into = 0;
+    for (int i = 0; i < MAX_IN; i++) {
+      uint32_t m = n->in[i] ? maker(w, k, n->in[i], 4) : 0;
+      if (m > into) into = m;
+    }
+    if (!into) continue;
+    const char *layer = name_text(w->g->names, node(w, s->group[into].seed)->layer);
+    remark_add(w->remarks, n->layer, n->span, "the %s%s%s before it: %s", kind[s->group[into].kind], *layer ? " of " : "",
+               layer, refusal(w, into, s->group[k].seed));
+    w->remarks->remark[w->remarks->nremark - 1].group = k;
+  }
+}
+
 /* Begins a group at v, unless its readers compute it again. */
 static void seed(Grow *w, Val v) {
   const Node *n = node(w, v);
@@ -313,6 +364,7 @@ void group_phase(Groups *out, const Graph *g, Phase phase, Remarks *remarks, Are
     if (out->live[v] && !out->of[v]) seed(&w, v);
   stored_find(&w);
   groups_sort(out);
+  if (phase == PHASE_TRAIN) remarks_make(&w);
 }
 
 /* ---- text --------------------------------------------------------------------------------- */
