@@ -26,7 +26,7 @@ static bool file_write(Compile *c, const char *path, const void *bytes, size_t s
 
 /* Runs argv without a shell; true if it ended with 0. */
 static bool tool_run(Compile *c, char **argv) {
-  static char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", lang[] = "LC_ALL=C";
+  char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", lang[] = "LC_ALL=C";
   char *environment[] = {path, lang, NULL};
   pid_t pid;
   int status, error = posix_spawn(&pid, argv[0], NULL, NULL, argv, environment);
@@ -36,10 +36,10 @@ static bool tool_run(Compile *c, char **argv) {
   return compile_fail(c, LCW_DEVICE, "%s could not link the trainer (its messages are above)", argv[0]);
 }
 
-static char *linker_find(void) {
-  static char tool[3][16] = {"/usr/bin/cc", "/usr/bin/gcc", "/usr/bin/clang"};
-  for (int i = 0; i < 3; i++)
-    if (access(tool[i], X_OK) == 0) return tool[i];
+static char *linker_find(Compile *c) {
+  static const char *const tool[] = {"/usr/bin/cc", "/usr/bin/gcc", "/usr/bin/clang"};
+  for (size_t i = 0; i < COUNT_OF(tool); i++)
+    if (access(tool[i], X_OK) == 0) return arena_printf(&c->perm, "%s", tool[i]);
   return NULL;
 }
 
@@ -54,13 +54,12 @@ static uint32_t inputs_write(Compile *c, const char *folder, char **name) {
   return file_write(c, name[n], trainer_files[0].text, trainer_files[0].size) ? n + 1 : 0;
 }
 
-static bool trainer_link(Compile *c, const char *folder, char **input, uint32_t ninput, char *out) {
+static bool trainer_link(Compile *c, char **input, uint32_t ninput, char *out) {
   static char *const head[] = {"-pie", "-s", "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none", "-o"};
   static char *const tail[] = {"-Wl,-Bstatic", "-lz", "-Wl,-Bdynamic", "-lm", "-lpthread"};
   char *argv[MAX_LINK + 16];
   uint32_t n = 0;
-  (void)folder;
-  argv[n++] = linker_find();
+  argv[n++] = linker_find(c);
   if (!argv[0]) return compile_fail(c, LCW_DEVICE, "no C compiler to link the trainer with\nhelp: apt-get install gcc libc6-dev zlib1g-dev");
   for (size_t i = 0; i < COUNT_OF(head); i++) argv[n++] = head[i];
   argv[n++] = out;
@@ -83,7 +82,7 @@ int link_trainer(Compile *c, const char *path) {
   if (!mkdtemp(folder)) return compile_fail(c, LCW_DATA, "%s: cannot make a folder beside it: %s", path, strerror(errno)), c->exit;
   char *out = arena_printf(&c->perm, "%s/trainer", folder);
   uint32_t n = inputs_write(c, folder, input);
-  bool ok = n && trainer_link(c, folder, input, n, out);
+  bool ok = n && trainer_link(c, input, n, out);
   if (ok && rename(out, path)) ok = compile_fail(c, LCW_DATA, "%s: %s", path, strerror(errno));
   if (!ok) unlink(out);
   for (uint32_t i = 0; !n && i <= c->host.nobject && i < MAX_LINK; i++) unlink(arena_printf(&c->perm, "%s/%u.o", folder, i));

@@ -117,9 +117,8 @@ static bool pass_plan(Compile *c) {
 }
 
 static bool pass_object(Compile *c) {
-  static const char *isa[2];
-  const char *const *want = c->isa;
-  if (!want) isa[0] = host_isa(), want = isa;
+  const char *const own[] = {host_isa(), NULL};
+  const char *const *want = c->isa ? c->isa : own;
   uint32_t threads = c->threads ? c->threads : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
   Text why;
   text_init(&why, &c->pass);

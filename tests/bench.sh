@@ -1,0 +1,48 @@
+#!/bin/sh
+# bench.sh: what `make bench` prints: speed as ratios measured in one run, on this machine.
+#
+#   1  the lowerings of the 50 x 256 sigmoid MLP, batch 128, 784 inputs, and their roofline
+#   2  the same step in PyTorch, at the best of its settings, if python3-torch is installed
+#   3  from the file to the first step, for 50, 500 and 5,000 layers
+lcwc=${BUILD:-build}/lcwc
+file=examples/mlp.lcwnet
+wide=$(mktemp --suffix=.lcwnet) || exit 3
+trap 'rm -rf "$wide" "$wide.run"' EXIT
+
+step() { "$lcwc" bench "$@" --lower=fused --json 2>/dev/null | sed 's/.*"step_ms":\([0-9.]*\).*/\1/'; }
+
+echo "== the lowerings, 784 inputs"
+"$lcwc" bench $file mlp --lower=free,fused:epilogue,fused:update,unfused,dense,projected || exit
+
+sed 's/^data fashion.*/data fashion { source = synthetic(shape = [3, 32, 32], classes = 10); normalize = channel; }/' $file >"$wide"
+for inputs in 784 3072; do
+  [ $inputs = 784 ] && source=$file || source=$wide
+  echo
+  echo "== against PyTorch, $inputs inputs, 2 threads"
+  best=
+  if python=$(command -v /usr/bin/python3) && "$python" -c 'import torch' 2>/dev/null; then
+    for setting in "1 1" "1 0" "2 1" "2 0"; do
+      # the settings of OpenBLAS that slow it down are not its best
+      ms=$(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE "$python" tests/bench_torch.py $inputs $setting)
+      echo "PyTorch, threads and oneDNN $setting: $ms ms"
+      best=$(printf '%s\n%s\n' "$ms" "$best" | grep . | sort -g | head -1)
+    done
+  else
+    echo "PyTorch is not installed: apt-get install python3-torch libopenblas0-pthread"
+  fi
+  ours=$(step "$source" mlp)
+  echo "lcwc, W = lcw, fused: $ours ms"
+  [ -z "$best" ] || echo "$ours $best" | awk '{ printf "ratio to the best of PyTorch: %.3f\n", $1 / $2 }'
+done
+
+echo
+echo "== file to first step"
+for depth in 50 500 5000; do
+  width=256
+  [ $depth = 50 ] || width=32
+  start=$(date +%s%N)
+  "$lcwc" train $file mlp -D depth=$depth -D width=$width -D W=lcw --set init=xavier --steps 1 -o "$wide.run" --overwrite -q >/dev/null 2>&1 ||
+    "$lcwc" train $file mlp -D depth=$depth -D width=$width --steps 1 -o "$wide.run" --overwrite -q
+  echo "$depth layers of $width: $((($(date +%s%N) - start) / 1000000)) ms with loading the data, one evaluation and saving"
+done
+"$lcwc" train $file mlp --stop=object --time-passes 2>&1 | awk '{ s += $1 } END { printf "50 layers of 256: %.0f ms in the passes\n", s }'
