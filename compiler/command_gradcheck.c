@@ -1,0 +1,242 @@
+/* command_gradcheck.c: is it right? In: a file and a net. Two checks, each against something that
+ * shares no code with what it checks:
+ *
+ *   gradients   the adjoints of the graph before any pass rewrites it, against central
+ *               differences of the loss, both in float64: the derivation
+ *   kernels     what one training step leaves in parameters, states and outputs, against the
+ *               float64 interpreter under a bound of float32's rounding: every pass after it;
+ *               where the bound is wider than the numbers, LOOSE of the largest element
+ *
+ * Out: a table, or lcwc.gradcheck/1; exit 5 when a number is wrong. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "command.h"
+#include "compare.h"
+#include "gradcheck.h"
+
+enum { ELEMENTS = 24, BATCH = 16, POINTS = 4 };
+#define TOLERANCE 1e-7
+#define LOOSE 1e-3
+#define LOOSE_FLOOR 1e-6      /* of numbers that are 0 but for rounding */
+#define FLOPS_PER_SECOND 2e8  /* of the interpreter, at least */
+#define SECONDS_LIMIT 180.0
+
+typedef struct { const Kernel *kernel; uint32_t launches, compared; bool wrong; Difference worst; const char *where; } KernelCheck;
+
+typedef struct {
+  Arguments *a;
+  Compare compare;
+  Compile expanded;            /* for the gradients: a small batch, stopped before simplify */
+  GradCheck *leaf; uint32_t nleaf;
+  KernelCheck *kernel; uint32_t nkernel;
+  uint32_t wrong;
+  int exit;
+} Check;
+
+/* ---- cost ---------------------------------------------------------------------------------- */
+
+static double forward_flops(const Model *m) {
+  double sum = 0;
+  for (uint32_t i = 0; i < m->nlayer; i++) sum += (double)m->layer[i].flops;
+  return sum * (double)m->set.batch;
+}
+
+static bool affordable(Check *x, double flops) {
+  double seconds = flops / FLOPS_PER_SECOND;
+  if (seconds < SECONDS_LIMIT) return true;
+  x->exit = command_fail(LCW_LIMIT, "the check would take about %.0f minutes: float64 is interpreted\n"
+                         "help: check a smaller net of the same kind, as -D depth=3 -D width=8, or --set batch=16", ceil(seconds / 60));
+  return false;
+}
+
+/* ---- gradients ----------------------------------------------------------------------------- */
+
+/* The file's batch, made smaller unless --set says it: differences need many evaluations. */
+static void batch_limit(Check *x, Arguments *small) {
+  *small = *x->a;
+  for (uint32_t i = 0; i < small->nset; i++)
+    if (!strncmp(small->set[i], "batch=", 6)) return;
+  if (x->compare.plan->set.batch > BATCH && small->nset < MAX_DEFINE) small->set[small->nset++] = "batch=16";
+}
+
+/* The mean of the training loss, appended to the graph; 0: it has none. */
+static Val loss_mean(Graph *g) {
+  for (uint32_t i = 0; i < g->nroot; i++) {
+    const Root *r = &g->root[i];
+    if (r->kind != ROOT_OUTPUT || r->phase != PHASE_TRAIN || r->out != OUT_LOSS) continue;
+    double n = (double)shape_elements(&graph_node(g, r->value)->shape);
+    return graph_map2(g, S_mul, graph_reduce(g, S_add, r->value, 1u), graph_const(g, 1 / n));
+  }
+  return 0;
+}
+
+/* The elements of every leaf, after init on the first batch. */
+static const double **leaves_start(Check *x, const Graph *g, Arena *arena) {
+  const Compare *c = &x->compare;
+  Interpreter *t = interpreter_new(g, arena);
+  batch_feed(g, t, &c->session, c->seed, 0);
+  if (!interpreter_run(t, PHASE_INIT)) return NULL;
+  const double **value = NEW_ARRAY(arena, const double *, g->nnode);
+  for (Val v = 1; v < g->nnode; v++)
+    if (optab[graph_node(g, v)->op].attr == ATTR_decl) value[v] = interpreter_get(t, v);
+  return value;
+}
+
+/* Every parameter that a root reads, ascending. */
+static Val *leaves_find(Check *x, const Graph *g, Arena *arena) {
+  Val *leaf = NEW_ARRAY(arena, Val, g->nnode);
+  bool *live = NEW_ARRAY(arena, bool, g->nnode);
+  graph_live(g, PHASE_TRAIN, live);
+  for (Val v = 1; v < g->nnode; v++)
+    if (live[v] && graph_node(g, v)->op == OP_PARAM) leaf[x->nleaf++] = v;
+  return leaf;
+}
+
+static bool gradients_expand(Check *x, Arguments *small) {
+  batch_limit(x, small);
+  Compile *c = &x->expanded;
+  bool ok = arguments_compile(small, c);
+  c->front.diags.warnings_off = true;
+  c->times = false;
+  ok = ok && compile_run(c, small->place[0], PASS_expand);
+  x->exit = c->exit;
+  return ok;
+}
+
+static bool gradients_check(Check *x) {
+  Graph *g = &x->expanded.model.graph;
+  Arena *arena = &x->expanded.perm;
+  Val loss = loss_mean(g), *leaf = leaves_find(x, g, arena);
+  if (!affordable(x, forward_flops(&x->expanded.model) * POINTS * ELEMENTS * (x->nleaf + 1.0))) return false;
+  const double **value = leaves_start(x, g, arena);
+  x->leaf = NEW_ARRAY(arena, GradCheck, x->nleaf);
+  if (!loss || !value || !graph_check_gradient(g, arena, loss, value, leaf, x->nleaf, ELEMENTS, x->leaf))
+    return x->exit = command_fail(LCW_INTERNAL, "internal: the gradient cannot be checked: %s", g->error), false;
+  return true;
+}
+
+static bool leaf_wrong(const GradCheck *r) { return !(r->error <= TOLERANCE); }
+
+/* ---- kernels ------------------------------------------------------------------------------- */
+
+/* The difference over the largest element of its tensor. */
+static double relative(const Difference *d) { return d->largest > 0 ? d->difference / d->largest : d->difference; }
+
+static bool is_loose(const Difference *d) { return d->bound > d->largest; }
+
+static bool difference_wrong(const Difference *d, bool discrete) {
+  return !(d->ratio <= 1) || (is_loose(d) && !discrete && relative(d) > LOOSE && d->difference > LOOSE_FLOOR);
+}
+
+static KernelCheck *kernel_of(Check *x, const Kernel *k) {
+  for (uint32_t i = 0; i < x->nkernel; i++)
+    if (x->kernel[i].kernel == k) return &x->kernel[i];
+  x->kernel[x->nkernel] = (KernelCheck){.kernel = k};
+  return &x->kernel[x->nkernel++];
+}
+
+/* What a call writes that outlives the step. */
+static void call_compare(Check *x, const Call *call) {
+  const Program *p = x->compare.host.program;
+  const Kernel *k = p->kernel[call->kernel];
+  KernelCheck *r = kernel_of(x, k);
+  r->launches++;
+  for (uint32_t j = 0; j < k->narg; j++) {
+    Difference d;
+    if (!(k->arg[j].use & ARG_WRITE) || !compare_buffer(&x->compare, call->buf[j] - 1, &d)) continue;
+    const Buffer *b = &p->buffer[call->buf[j]];
+    bool wrong = difference_wrong(&d, b->role == BUF_OUTPUT && b->out == OUT_HIT), worse = !r->compared++ || d.ratio > r->worst.ratio;
+    if ((wrong && !r->wrong) || (worse && wrong == r->wrong)) r->worst = d, r->where = name_text(p->names, b->name);
+    r->wrong = r->wrong || wrong;
+  }
+}
+
+static bool kernels_check(Check *x) {
+  const Program *p = x->compare.host.program;
+  if (!affordable(x, forward_flops(&x->compare.host.model) * 12)) return false;
+  if (!compare_step(&x->compare, &x->exit)) return false;
+  x->kernel = NEW_ARRAY(&x->compare.host.perm, KernelCheck, p->nkernel);
+  for (uint32_t i = 0; i < p->ncall; i++)
+    if (p->call[i].phase == PHASE_TRAIN) call_compare(x, &p->call[i]);
+  return true;
+}
+
+
+/* ---- report -------------------------------------------------------------------------------- */
+
+static void gradients_print(const Check *x, Text *out) {
+  const Graph *g = &x->expanded.model.graph;
+  text_add(out, "gradients of the graph against central differences, float64, batch %llu; wrong above %g\n\n%11s %11s %8s %6s  %s\n",
+           (unsigned long long)x->expanded.model.set.batch, TOLERANCE, "error", "largest", "elements", "kinks", "parameter");
+  for (uint32_t i = 0; i < x->nleaf; i++) {
+    const GradCheck *r = &x->leaf[i];
+    text_add(out, "%11.2e %11.2e %8u %6u  %s%s\n", r->error, r->largest, r->checked, r->kinks,
+             name_text(g->names, graph_node(g, r->leaf)->attr.decl.name),
+             leaf_wrong(r) ? "  WRONG" : r->faint ? "  (no element stands out of the rounding of the loss)" : "");
+  }
+}
+
+static void kernels_print(const Check *x, Text *out) {
+  text_add(out, "\nkernels of one training step against float64; wrong above 1: the largest difference over its bound\n\n"
+           "%11s %11s %8s  %s\n", "of bound", "relative", "launches", "kernel, tensor");
+  for (uint32_t i = 0; i < x->nkernel; i++) {
+    const KernelCheck *k = &x->kernel[i];
+    if (!k->compared) text_add(out, "%11s %11s %8u  %s, by what the others make of it\n", "-", "-", k->launches, k->kernel->name);
+    else text_add(out, "%11.2e %11.2e %8u  %s, %s%s\n", k->worst.ratio, relative(&k->worst), k->launches, k->kernel->name, k->where,
+                  k->wrong ? "  WRONG" : is_loose(&k->worst) ? "  (the bound is wider than the numbers)" : "");
+  }
+  text_add(out, "\n%s\n", x->wrong ? "numbers are wrong" : "all agree");
+}
+
+static const char *json_number(Arena *arena, double x) { return isfinite(x) ? arena_printf(arena, "%.6g", x) : "null"; }
+
+static void json_print(Check *x, Text *out) {
+  const Graph *g = &x->expanded.model.graph;
+  Arena *arena = &x->expanded.perm;
+  text_add(out, "{\"schema\":\"lcwc.gradcheck/1\",\"net\":");
+  text_json(out, x->expanded.model.set.net);
+  text_add(out, ",\"lower\":\"%s\",\"wrong\":%u,\"tolerance\":%g,\"gradients\":[", x->compare.host.model.set.lower, x->wrong, TOLERANCE);
+  for (uint32_t i = 0; i < x->nleaf; i++) {
+    const GradCheck *r = &x->leaf[i];
+    text_add(out, "%s{\"parameter\":", i ? "," : "");
+    text_json(out, name_text(g->names, graph_node(g, r->leaf)->attr.decl.name));
+    text_add(out, ",\"error\":%s,\"largest\":%s,\"elements\":%u,\"kinks\":%u,\"faint\":%s,\"ok\":%s}", json_number(arena, r->error),
+             json_number(arena, r->largest), r->checked, r->kinks, r->faint ? "true" : "false", leaf_wrong(r) ? "false" : "true");
+  }
+  text_add(out, "],\"kernels\":[");
+  for (uint32_t i = 0; i < x->nkernel; i++) {
+    const KernelCheck *k = &x->kernel[i];
+    text_add(out, "%s{\"name\":", i ? "," : "");
+    text_json(out, k->kernel->name);
+    text_add(out, ",\"launches\":%u,\"compared\":%u", k->launches, k->compared);
+    if (k->compared) text_add(out, ",\"of_bound\":%s,\"relative\":%s,\"tensor\":", json_number(arena, k->worst.ratio), json_number(arena, relative(&k->worst)));
+    if (k->compared) text_json(out, k->where);
+    text_add(out, ",\"ok\":%s}", k->wrong ? "false" : "true");
+  }
+  text_add(out, "]}\n");
+}
+
+static int report(Check *x) {
+  for (uint32_t i = 0; i < x->nleaf; i++) x->wrong += leaf_wrong(&x->leaf[i]);
+  for (uint32_t i = 0; i < x->nkernel; i++) x->wrong += x->kernel[i].wrong;
+  Text out;
+  text_init(&out, &x->expanded.perm);
+  if (x->a->run.json) json_print(x, &out);
+  else gradients_print(x, &out), kernels_print(x, &out);
+  int written = text_write(&out);
+  return written ? written : x->wrong ? LCW_NUMBERS : LCW_OK;
+}
+
+int command_gradcheck(int argc, char **argv) {
+  Arguments a, small;
+  int code = arguments_parse(&a, "gradcheck", true, 1, 2, argc, argv);
+  if (code >= 0) return code;
+  Check x = {.a = &a};
+  compile_init(&x.expanded);
+  bool ok = compare_open(&x.compare, &a, &x.exit) && gradients_expand(&x, &small) && gradients_check(&x) && kernels_check(&x);
+  code = ok ? report(&x) : x.exit;
+  compile_release(&x.expanded);
+  compare_close(&x.compare);
+  return code;
+}

@@ -1,0 +1,34 @@
+/* compare.h: one training step twice: by the kernels on the host, and by the float64 interpreter on
+ * the Graph before `fuse`, from equal parameters and on the same batch. The interpreter carries a
+ * bound of what float32 may do to each element, so that right and wrong are told apart without a
+ * tolerance of anyone's choosing. */
+#ifndef LCW_COMPARE_H
+#define LCW_COMPARE_H
+#include "command.h"
+#include "session.h"
+
+typedef struct {
+  Compile reference, host;
+  HostJit *jit;
+  const Plan *plan;
+  Session session;
+  Interpreter *interpreter;
+  uint64_t seed;
+} Compare;
+
+/* Compiles both and opens the data. False after a message; *exit. */
+bool compare_open(Compare *x, Arguments *a, int *exit);
+void compare_close(Compare *x);
+/* Initialises the host, gives the interpreter its parameters, and takes a step on both. */
+bool compare_step(Compare *x, int *exit);
+
+/* The largest difference of an element; ratio: over its bound, so above 1 is wrong; largest: the
+ * largest element of the reference; bound: the largest bound, which says little beyond that. */
+typedef struct { double ratio, difference, largest, bound; } Difference;
+/* For a PARAM, STATE or OUTPUT of the plan; false if the reference has no value of that name. */
+bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out);
+
+/* Sets every INPUT of `g` from the rows of the first batch; rate and step as in the first step. */
+void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed, double rate);
+
+#endif
