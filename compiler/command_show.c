@@ -122,5 +122,6 @@ int command_info(int argc, char **argv) {
   return fflush(stdout) ? command_fail(LCW_DATA, "cannot write to standard output") : LCW_OK;
 }
 
-int command_fmt(int argc, char **argv) { return fmt_main(argc, argv); }
-int command_explain(int argc, char **argv) { return explain_main(argc, argv); }
+/* These two count the command's own name among their arguments. */
+int command_fmt(int argc, char **argv) { return fmt_main(argc + 1, argv - 1); }
+int command_explain(int argc, char **argv) { return explain_main(argc + 1, argv - 1); }

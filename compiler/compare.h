@@ -14,6 +14,7 @@ typedef struct {
   Session session;
   Interpreter *interpreter;
   uint64_t seed;
+  const char *isa[2];
 } Compare;
 
 /* Compiles both and opens the data. False after a message; *exit. */
