@@ -21,7 +21,7 @@ void graph_init(Graph *g, Arena *arena, Names *names) {
   g->arena = arena;
   g->names = names;
   g->nbucket = FIRST_BUCKETS;
-  g->bucket = NEW_ARRAY(arena, uint32_t, g->nbucket);
+  g->bucket = NEW_ARRAY(arena, GraphBucket, g->nbucket);
   PUSH(arena, g, node, (Node){0});
 }
 
@@ -124,22 +124,29 @@ static bool node_equal(const Node *a, const Key *ka, const Node *b) {
                  shape_elements(&a->shape) * sizeof(double));
 }
 
-/* The bucket that holds an equal node, or the empty one where it belongs. */
-static uint32_t *bucket_find(const Graph *g, const Node *n) {
+/* The bucket that holds an equal node, or the empty one where it belongs, with its hash set. */
+static GraphBucket *bucket_find(const Graph *g, const Node *n) {
   Key k = node_key(n);
-  uint64_t at = hash_bytes(k.word, (size_t)k.n * sizeof *k.word, 0);
-  for (;; at++) {
-    uint32_t *b = &g->bucket[at & (g->nbucket - 1)];
-    if (!*b || node_equal(n, &k, &g->node[*b])) return b;
+  uint32_t hash = (uint32_t)hash_bytes(k.word, (size_t)k.n * sizeof *k.word, 0);
+  for (uint32_t at = hash;; at++) {
+    GraphBucket *b = &g->bucket[at & (g->nbucket - 1)];
+    if (!b->v) return b->hash = hash, b;
+    if (b->hash == hash && node_equal(n, &k, &g->node[b->v])) return b;
   }
 }
 
 /* Makes the table anew, for at least that many nodes. */
 void graph_rehash(Graph *g, uint32_t nodes) {
+  const GraphBucket *old = g->bucket;
+  uint32_t nold = g->nbucket;
   while (g->nbucket / 2 < nodes) g->nbucket *= 2;
-  g->bucket = NEW_ARRAY(g->arena, uint32_t, g->nbucket);
-  for (Val v = 1; v < g->nnode; v++)
-    if (g->node[v].op != OP_RANDOM) *bucket_find(g, &g->node[v]) = v;
+  g->bucket = NEW_ARRAY(g->arena, GraphBucket, g->nbucket);
+  for (uint32_t i = 0; i < nold; i++) {
+    if (!old[i].v) continue;
+    uint32_t at = old[i].hash;
+    while (g->bucket[at & (g->nbucket - 1)].v) at++;
+    g->bucket[at & (g->nbucket - 1)] = old[i];
+  }
 }
 
 /* Appends a node that has passed its checks. */
@@ -193,10 +200,10 @@ static Val node_insert(Graph *g, Node *n, const Val *in) {
   if (!node_operands(g, n, in) || !node_size(g, n)) return 0;
   if (!optab[n->op].shape(g, n) || !node_size(g, n)) return 0;
   if (n->op == OP_RANDOM) return node_append(g, n);
-  uint32_t *b = bucket_find(g, n);
-  if (*b && optab[n->op].attr == ATTR_decl) return decl_again(g, *b, n);
-  if (*b) return *b;
-  *b = g->nnode;
+  GraphBucket *b = bucket_find(g, n);
+  if (b->v && optab[n->op].attr == ATTR_decl) return decl_again(g, b->v, n);
+  if (b->v) return b->v;
+  b->v = g->nnode;
   return node_append(g, n);
 }
 
@@ -236,7 +243,7 @@ Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val 
 /* The INPUT, PARAM or STATE of that name; 0 if there is none. */
 Val graph_find(const Graph *g, Op op, Name name) {
   Node n = {.op = (uint8_t)op, .attr.decl.name = name};
-  return *bucket_find(g, &n);
+  return bucket_find(g, &n)->v;
 }
 
 /* A tensor of one number. */

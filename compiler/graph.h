@@ -84,12 +84,14 @@ typedef struct {
   Name layer;
 } Root;
 
+typedef struct { Val v; uint32_t hash; } GraphBucket; /* v 0: empty */
+
 struct Graph {
   Arena *arena;
   Names *names;
   Node *node; uint32_t nnode, capnode;              /* node[0] is unused */
   Root *root; uint32_t nroot, caproot;
-  uint32_t *bucket; uint32_t nbucket;               /* hash-consing */
+  GraphBucket *bucket; uint32_t nbucket;            /* hash-consing */
   Span span;                                        /* given to new nodes */
   Name layer;
   char error[256];                                  /* why the last graph_add() returned 0 */

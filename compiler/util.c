@@ -389,7 +389,13 @@ const char *number_text(Arena *a, double x) {
 
 uint64_t hash_bytes(const void *p, size_t n, uint64_t seed) {
   const unsigned char *s = p;
-  uint64_t h = 0xCBF29CE484222325u ^ seed;
+  uint64_t h = 0xCBF29CE484222325u ^ seed ^ n;
+  for (; n >= 8; n -= 8, s += 8) {
+    uint64_t word;
+    memcpy(&word, s, 8);
+    h = (h ^ word) * 0x9E3779B97F4A7C15u;
+    h ^= h >> 32;
+  }
   for (size_t i = 0; i < n; i++) h = (h ^ s[i]) * 0x100000001B3u;
   h ^= h >> 32;
   h *= 0xD6E8FEB86659FD93u;

@@ -85,7 +85,7 @@ const char *number_text(Arena *a, double x);              /* shortest that reads
 
 /* ---- hashes ---------------------------------------------------------------------------- */
 
-uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); /* FNV-1a, finalised */
+uint64_t hash_bytes(const void *p, size_t n, uint64_t seed); /* by words of 8 bytes */
 
 /* ---- small helpers --------------------------------------------------------------------- */
 
