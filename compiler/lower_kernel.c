@@ -207,7 +207,8 @@ static void move_build(Build *b, Val v) {
   const Shape *from = &node(b, n->in[0])->shape;
   Arg a = {.use = ARG_READ, .offset = at.offset};
   for (uint32_t i = 0; i < from->rank; i++)
-    a.stride[i] = n->op == OP_TRANSPOSE ? at.stride[n->attr.perm.perm[i]] : at.stride[i];
+    if (n->shape.dim[i].n > 1) /* as in arg_of() */
+      a.stride[i] = n->op == OP_TRANSPOSE ? at.stride[n->attr.perm.perm[i]] : at.stride[i];
   if (n->op != OP_TRANSPOSE) {
     int32_t axis = n->attr.slice.axis, begin = n->attr.slice.begin;
     a.offset += (n->op == OP_SLICE ? begin : -begin) * at.stride[axis];

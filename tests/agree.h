@@ -26,10 +26,11 @@ void agree_copy(Agree *a);
 bool agree_step(Agree *a);
 
 /* The PARAM or STATE in which host and interpreter are furthest apart, by the largest difference
- * over the largest element of the tensor. */
+ * over the largest element of the tensor, or over `least` where that is larger. */
 typedef struct { const char *name; double difference, largest; } Apart;
-Apart agree_apart(const Agree *a);
-/* The largest difference of a weight gradient: of what one step from equal weights has moved. */
-double agree_loss(const Agree *a, double *host);
+Apart agree_apart(const Agree *a, double least);
+/* The same by the largest ratio of the difference to the bound that the interpreter carried:
+ * above 1 the host has computed something else. Only after interpreter_track(). */
+Apart agree_beyond(const Agree *a);
 
 #endif
