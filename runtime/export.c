@@ -24,7 +24,7 @@
 typedef struct {
   const Tensor *from;
   char name[512];
-  uint32_t dim[PLAN_MAX_RANK];
+  uint32_t rank, dim[PLAN_MAX_RANK];
   const char *fold; /* groups, or NULL */
 } Export;
 
@@ -53,11 +53,19 @@ static bool is_weight(const Tensor *t) {
   return !strcmp(dot ? dot + 1 : t->name, "v");
 }
 
-/* [in, out] -> [out, in]; [kh, kw, in, out] -> [out, in, kh, kw]; others as they are. */
+/* [in, out] -> [out, in]; [kh, kw, in, out] -> [out, in, kh, kw]; one number per neuron or
+ * channel, [1, out] or [1, 1, 1, out] -> [out]. */
 static void torch_dims(Export *e) {
   const Tensor *t = e->from;
   memcpy(e->dim, t->dim, sizeof e->dim);
-  if (!is_weight(t)) return;
+  e->rank = t->rank;
+  if (!is_weight(t)) {
+    uint32_t ones = 0;
+    while (ones + 1 < t->rank && t->dim[ones] == 1) ones++;
+    memmove(e->dim, t->dim + ones, (t->rank - ones) * sizeof *e->dim);
+    e->rank = t->rank - ones;
+    return;
+  }
   if (t->rank == 2) e->dim[0] = t->dim[1], e->dim[1] = t->dim[0];
   if (t->rank == 4)
     for (uint32_t i = 0; i < 4; i++) e->dim[i] = t->dim[(uint32_t[]){3, 2, 0, 1}[i]];
@@ -165,7 +173,7 @@ static void build_header(Exports *x) {
     uint64_t bytes = e->from->end - e->from->begin;
     lines_quoted(&x->header, e->name);
     lines_add(&x->header, ":{\"dtype\":\"F32\",\"shape\":[");
-    for (uint32_t k = 0; k < e->from->rank; k++) lines_add(&x->header, k ? ",%u" : "%u", e->dim[k]);
+    for (uint32_t k = 0; k < e->rank; k++) lines_add(&x->header, k ? ",%u" : "%u", e->dim[k]);
     lines_add(&x->header, "],\"data_offsets\":[%llu,%llu]},", (unsigned long long)at,
               (unsigned long long)(at + bytes));
     at += bytes;
