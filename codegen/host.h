@@ -27,6 +27,7 @@ typedef struct {
   uint32_t rows;
 } Isa;
 
+enum { SUM_ROWS = 16 };                   /* rows that are summed before they join the sum */
 enum { MAX_WIDTH = 16, MAX_CELL = 8, MAX_WAY = 4, TILE_VECTORS = 2 };
 
 const Isa *isa_find(const char *name);   /* NULL: no such instruction set */
@@ -141,6 +142,7 @@ void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, ui
                 uint32_t ways);
 void stage_before(Stage *s);             /* what is the same at every step */
 void stage_step(Stage *s, uint32_t way); /* one step, at the cells' points */
+void stage_flush(Stage *s);              /* a block of rows is done: way 0 into way 1 */
 void stage_close(Stage *s);              /* finishes the sums */
 void stage_after(Stage *s);              /* what needs them */
 bool stage_walks(const Stage *s);        /* is there anything to do at every step? */

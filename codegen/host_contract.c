@@ -208,7 +208,7 @@ static Value row_vector(Emit *e, const Cell *cell, uint32_t v) {
   return load_as(&e->b, e->b.vector, at_offset(&e->b, e->b.f32, c->row, v * e->b.isa->width), 16);
 }
 
-typedef enum { SUM_LOAD, SUM_STORE, SUM_CLEAR } SumMove;
+typedef enum { SUM_LOAD, SUM_STORE, SUM_CLEAR } SumMove; /* STORE: of the prologue */
 
 /* Moves the sums of a stage between their slots or values and scratch. */
 static void sums_move(Contract *c, Panel *p, uint32_t stage, SumMove how) {
@@ -260,7 +260,22 @@ static void phase_panel(Contract *c, Panel *p) {
   sums_move(c, p, STAGE_PROLOGUE, SUM_STORE);
 }
 
-/* The epilogue over the rows of the block. */
+/* Adds the stage's sums to those in scratch and clears them. */
+static void sums_flush(Contract *c, Panel *p, Stage *s) {
+  Build *b = &c->e->b;
+  for (uint32_t i = 0; i < c->e->k->ninstr; i++) {
+    const Instr *n = &c->e->k->instr[i];
+    if (!s->inside[i] || n->op != I_REDUCE) continue;
+    for (uint32_t v = 0; v < p->n; v++) {
+      Type t = c->e->varies[n->a] >> p->cell->at.axis & 1 ? b->vector : b->f32;
+      Value at = sum_address(c, p, i, v), whole = load_as(b, t, at, 4);
+      store_to(b, math_table[n->fn].rule(b, whole, build_get(b, s->sum[i][0][v], t), NULL), at, 4);
+      build_set(b, s->sum[i][0][v], stage_neutral(b, n, LLVMConstNull(t)));
+    }
+  }
+}
+
+/* The epilogue over the rows of the block, whose sums are taken by SUM_ROWS rows. */
 static void phase_epilogue(Contract *c, Panel *p) {
   Emit *e = c->e;
   Build *b = &e->b;
@@ -269,21 +284,18 @@ static void phase_epilogue(Contract *c, Panel *p) {
   stage_open(&s, e, STAGE_EPILOGUE, kernel_axes(e->k, PART_M), p->cell, p->n, 1);
   s.quiet = true;
   stage_before(&s);
-  sums_move(c, p, STAGE_EPILOGUE, SUM_LOAD);
-  for (uint32_t i = 0; i < e->k->ninstr; i++)
-    for (uint32_t v = 0; v < p->n; v++)
-      if (s.inside[i] && e->k->instr[i].op == I_REDUCE)
-        build_set(b, s.sum[i][0][v], p->cell[v].value[i]);
   Value base = acc_base(c, p), rows = c->rows;
   if (c->s.column) rows = SEED(206, LLVMBuildAnd(b->at, rows, int_of(b, -4), ""), rows);
-  Loop l = loop_begin(b, int_of(b, 0), rows, 1);
+  Loop some = loop_begin(b, int_of(b, 0), rows, SUM_ROWS);
+  Value end = value_min(b, value_add(b, some.index, int_of(b, SUM_ROWS)), rows);
+  Loop l = loop_begin(b, some.index, end, 1);
   for (uint32_t v = 0; v < p->n; v++)
     index_split(e, kernel_axes(e->k, PART_M), value_add(b, c->block, l.index), p->cell[v].at.index);
   c->row = at_element(b, b->f32, base, value_mul(b, l.index, c->tile));
   stage_step(&s, 0);
   loop_end(b, &l);
-  stage_close(&s);
-  sums_move(c, p, STAGE_EPILOGUE, SUM_STORE);
+  sums_flush(c, p, &s);
+  loop_end(b, &some);
 }
 
 /* After the last row: stores of what does not vary over rows, and STAGE_COLUMN. */

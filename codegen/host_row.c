@@ -86,6 +86,21 @@ static void walk_steps(Stage *s, uint32_t axis) {
   }
 }
 
+/* Walks the innermost reduced axis and sums by blocks of SUM_ROWS: one chain down a long column
+ * would round more. */
+static void walk_blocks(Stage *s, uint32_t axis) {
+  Build *b = &s->e->b;
+  Value extent = int_of(b, s->e->k->extent[axis]);
+  Loop block = loop_begin(b, int_of(b, 0), extent, SUM_ROWS);
+  Value end = value_min(b, value_add(b, block.index, int_of(b, SUM_ROWS)), extent);
+  Loop l = loop_begin(b, block.index, end, 1);
+  cells_index(s, axis, l.index);
+  stage_step(s, 0);
+  loop_end(b, &l);
+  stage_flush(s);
+  loop_end(b, &block);
+}
+
 /* Walks the vector axis: `ways` vectors at a time, single vectors, the last lanes. */
 static void walk_vectors(Stage *s, uint32_t axis) {
   Build *b = &s->e->b;
@@ -122,18 +137,19 @@ static void stage_walk(Stage *s, bool across) {
     for (uint32_t c = 0; c < s->n; c++) index_split(e, outer, l.index, s->cell[c].at.index);
   }
   if (across) walk_vectors(s, inner);
+  else if (stage_sums(e->k, s->stage)) walk_blocks(s, inner);
   else walk_steps(s, inner);
   if (outer) loop_end(b, &l);
 }
 
 /* Independent sums that keep the adders busy without making short walks long. Sums down columns
- * are one chain in the order of the rows, as in the epilogue of a CONTRACT: what phase prepare
- * computes from a parameter and what the parameter's update computes are then the same bits. */
-static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, uint32_t n,
-                           bool across) {
-  uint64_t steps = kernel_extent(k, walk) / 8;
-  if (!across || !stage_sums(k, stage) || steps < 16) return 1;
-  return n >= MAX_WAY || k->ninstr > SMALL_PROGRAM ? 1 : MAX_WAY / n;
+ * have two: of the block and of the blocks before it, in the order of the rows, as in the epilogue
+ * of a CONTRACT. What phase prepare computes from a parameter and what the parameter's update
+ * computes are then the same bits. */
+static uint32_t stage_ways(const Kernel *k, uint32_t stage, uint16_t walk, bool across) {
+  if (!stage_sums(k, stage)) return 1;
+  if (!across) return 2;
+  return kernel_extent(k, walk) < 128 || k->ninstr > SMALL_PROGRAM ? 1 : MAX_WAY;
 }
 
 /* Every stage at the cells' columns or, with one cell, at a row. */
@@ -143,7 +159,7 @@ static void block_emit(Emit *e, Cell *cell, uint32_t n) {
     uint16_t walk = k->space[stage] & kernel_axes(k, PART_R);
     bool across = cell->at.axis != NO_AXIS && (walk >> cell->at.axis & 1);
     Stage s;
-    stage_open(&s, e, stage, walk, cell, n, stage_ways(k, stage, walk, n, across));
+    stage_open(&s, e, stage, walk, cell, n, stage_ways(k, stage, walk, across));
     stage_before(&s);
     if (walk && stage_walks(&s)) stage_walk(&s, across);
     stage_close(&s);

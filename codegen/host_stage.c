@@ -147,6 +147,21 @@ void stage_step(Stage *s, uint32_t way) {
   }
 }
 
+/* Adds the sums of way 0 to those of way 1 and clears them: a block of rows is done. */
+void stage_flush(Stage *s) {
+  Build *b = &s->e->b;
+  for (uint32_t i = 0; i < s->e->k->ninstr; i++) {
+    const Instr *n = &s->e->k->instr[i];
+    if (!s->inside[i] || !reduces(n)) continue;
+    Type t = sum_type(s, i);
+    for (uint32_t c = 0; c < s->n; c++) {
+      Value block = build_get(b, s->sum[i][0][c], t), whole = build_get(b, s->sum[i][1][c], t);
+      build_set(b, s->sum[i][1][c], math_table[n->fn].rule(b, whole, block, NULL));
+      build_set(b, s->sum[i][0][c], stage_neutral(b, n, LLVMConstNull(t)));
+    }
+  }
+}
+
 /* The sum of all lanes: halves are added until one lane is left. */
 static Value lanes_fold(Build *b, const Instr *n, Value v) {
   for (uint32_t width = b->isa->width; width > 1; width /= 2) {

@@ -14,6 +14,10 @@ static int check_nets(Arguments *a, Compile *c) {
   text_init(&out, &c->perm);
   c->request.checks = true;
   if (!compile_run(c, a->place[0], PASS_check)) return c->exit;
+  if (c->request.data && !compile_facts(c)) {
+    diags_print(&c->front.diags, stderr);
+    return c->exit ? c->exit : diags_exit(&c->front.diags);
+  }
   int code = check_report(&c->front, &c->request, a->run.json, a->place[0], &out);
   diags_print(&c->front.diags, stderr);
   int written = text_write(&out);

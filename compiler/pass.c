@@ -56,11 +56,10 @@ static bool pass_parse(Compile *c) {
 
 static bool pass_check(Compile *c) { return check(&c->front); }
 
-/* Opens the data set as far as shapes and classes need it. */
-static bool data_facts(Compile *c) {
+bool compile_facts(Compile *c) {
   ModelData d;
   if (!model_data(&c->front, &c->request, &d)) return false;
-  if (!d.decl || c->request.checks) return true;
+  if (!d.decl) return true;
   DataRequest r = {.kind = d.kind, .path = d.path, .path2 = d.path2, .test = d.test, .test2 = d.test2,
                    .normalize = d.normalize, .classes = d.classes, .rank = d.rank, .samples = d.samples,
                    .test_samples = d.test_samples, .seed = d.seed};
@@ -80,7 +79,7 @@ static bool data_facts(Compile *c) {
 }
 
 static bool pass_expand(Compile *c) {
-  if (!data_facts(c) || !model_expand(&c->front, &c->request, &c->model)) return false;
+  if (!compile_facts(c) || !model_expand(&c->front, &c->request, &c->model)) return false;
   c->model.data.rank = c->request.facts.rank;
   memcpy(c->model.data.dim, c->request.facts.dim, sizeof c->model.data.dim);
   return true;

@@ -50,6 +50,8 @@ void compile_release(Compile *c);
 /* Runs the pipeline through `last`. False after an error (c->exit) or at --stop (c->exit 0). All
  * messages are printed. */
 bool compile_run(Compile *c, const char *path, PassId last);
+/* Opens the data set of the request as far as shapes and classes need it (request.facts). */
+bool compile_facts(Compile *c);
 /* Reports an error that has no place in the source: "error: ...", and sets the exit code. */
 bool compile_fail(Compile *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The folder that holds the source. */
