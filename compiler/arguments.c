@@ -129,7 +129,10 @@ static const CommandInfo *info_of(const char *command) {
 static int argument_take(Arguments *a, int argc, char **argv, int i, int *code) {
   Fault fault = {0};
   *code = LCW_USAGE;
-  if (!strcmp(argv[i], "--help")) return command_help(stdout, info_of(a->command)), *code = LCW_OK, -1;
+  if (!strcmp(argv[i], "--help")) {
+    command_help(stdout, info_of(a->command));
+    return *code = text_write(&(Text){0}), -1;
+  }
   int used = flag_take(a, argc, argv, i);
   if (used) return used;
   if (a->runs) used = options_take(&a->run, argc, argv, i, &fault);
@@ -179,14 +182,14 @@ static bool lower_set(const char *word, Compile *c) {
 }
 
 /* What the host target cannot do is refused, never replaced. */
-static bool host_only(const Arguments *a) {
+static bool host_only(const Arguments *a, Compile *c) {
   const char *precision = a->flag[FLAG_PRECISION], *device = a->flag[FLAG_DEVICE], *target = a->flag[FLAG_TARGET];
   if (precision && strcmp(precision, "fp32"))
     return command_fail(LCW_USAGE, "--precision=%s: the host computes in fp32; tf32 and bf16 need a GPU", precision), false;
   if (device && strcmp(device, "host"))
-    return command_fail(LCW_DEVICE, "--device=%s: this version runs on the host only\nhelp: --device=host", device), false;
+    return c->exit = command_fail(LCW_DEVICE, "--device=%s: this version runs on the host only\nhelp: --device=host", device), false;
   if (target && strcmp(target, "host"))
-    return command_fail(LCW_DEVICE, "--target=%s: this version builds for the host only\nhelp: --target=host", target), false;
+    return c->exit = command_fail(LCW_DEVICE, "--target=%s: this version builds for the host only\nhelp: --target=host", target), false;
   return true;
 }
 
@@ -211,7 +214,7 @@ bool arguments_compile(const Arguments *a, Compile *c) {
   if (most && (!integer_parse(most, strlen(most), &errors) || errors < 1 || errors > 10000))
     return command_fail(LCW_USAGE, "--max-errors needs a number from 1 to 10000, not `%s`", most), false;
   if (most) d->max_errors = (uint32_t)errors;
-  if (!lower_set(a->flag[FLAG_LOWER], c) || !host_only(a)) return false;
+  if (!lower_set(a->flag[FLAG_LOWER], c) || !host_only(a, c)) return false;
   if (!pass_word(a->flag[FLAG_DUMP], &c->dump) || !pass_word(a->flag[FLAG_STOP], &c->stop)) return false;
   c->exit = LCW_OK;
   return true;

@@ -240,6 +240,7 @@ static void report(Bench *b, Text *out) {
 }
 
 static bool entries_open(Bench *b, const char *list) {
+  if (!*list) return command_fail(LCW_USAGE, "--lower= names no lowering\nhelp: --lower=free,dense,unfused,fused"), false;
   while (*list && b->n < MOST_ENTRIES) {
     size_t n = strcspn(list, ",");
     Entry *e = b->entry[b->n] = NEW(&b->arena, Entry);

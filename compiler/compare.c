@@ -24,8 +24,7 @@ static bool host_open(Compare *x, Arguments *a) {
 
 bool compare_open(Compare *x, Arguments *a, int *exit) {
   *x = (Compare){0};
-  bool ok = arguments_compile(a, &x->host);
-  ok = arguments_compile(a, &x->reference) && ok;
+  bool ok = arguments_compile(a, &x->host) && arguments_compile(a, &x->reference);
   ok = ok && isa_choose(a, &x->host, x->isa) && compile_run(&x->host, a->place[0], PASS_object) && host_open(x, a);
   *exit = x->host.exit;
   x->reference.front.diags.warnings_off = true; /* said once */

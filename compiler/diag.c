@@ -49,12 +49,19 @@ static bool is_dropped(const Diags *d, DiagId id, Span at) {
   return false;
 }
 
+/* Whether the text is that of `-D` or `--set`: what is wrong in it is a wrong command line. */
+static bool in_option(const Diags *d, Span at) {
+  const Source *s = &d->sources->source[at.file < d->sources->nsource ? at.file : 0];
+  return s->prelude && *s->name == '-';
+}
+
 void diag_emit(Diags *d, DiagId id, const char *fmt, Span at, ...) {
   d->muted = is_dropped(d, id, at);
   if (d->muted) return;
   Severity severity = diag_info[id].severity;
   if (is_error(id)) d->errors++;
   if (severity == SEV_WARNING) d->warnings++;
+  if (severity == SEV_ERROR && in_option(d, at)) severity = SEV_USAGE;
   if (!d->exit) d->exit = severity_exit(severity);
   d->muted = d->ndiag >= KEPT_MAX;
   if (d->muted) return;

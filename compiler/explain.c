@@ -192,9 +192,10 @@ static int explain_word(Front *f, const char *word) {
 int explain_main(int argc, char **argv) {
   Arena perm;
   Front f;
-  if (argc == 2 && strcmp(argv[1], "--help") == 0) return fputs(help, stdout) < 0 ? 3 : 0;
+  if (argc == 2 && strcmp(argv[1], "--help") == 0) return fputs(help, stdout) < 0 || fflush(stdout) ? 3 : 0;
   if (argc != 2 || (argv[1][0] == '-' && argv[1][1])) {
-    fprintf(stderr, "lcwc explain: expected one code or name\nSee `lcwc explain --help`.\n");
+    fprintf(stderr, "lcwc explain: expected one code or name%s%s\nSee `lcwc explain --help`.\n",
+            argc > 1 ? ", got " : "", argc > 1 ? argv[argc - 1] : "");
     return 2;
   }
   arena_init(&perm, "perm", LIMIT_ARENA);

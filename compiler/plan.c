@@ -103,6 +103,13 @@ static void kernels_write(Make *k, PlanKernel *out) {
   }
 }
 
+/* The user's file: the prelude comes before it, imports and options after. */
+static const char *file_name(const Sources *s) {
+  for (size_t i = 1; i < s->nsource; i++)
+    if (!s->source[i].prelude) return s->source[i].name;
+  return "";
+}
+
 static void settings_write(Make *k, const char *source, PlanSettings *out) {
   const ModelSettings *s = &k->m->set;
   const ModelData *d = &k->m->data;
@@ -116,7 +123,7 @@ static void settings_write(Make *k, const char *source, PlanSettings *out) {
       .source_kind = d->kind, .source_path = string_text(k, d->path), .source_path2 = string_text(k, d->path2),
       .test_path = string_text(k, d->test), .test_path2 = string_text(k, d->test2), .normalize = d->normalize,
       .synthetic_samples = d->samples, .synthetic_test = d->test_samples, .synthetic_seed = d->seed};
-  out->file = string_text(k, k->sources->nsource > 1 ? k->sources->source[k->sources->nsource - 1].name : "");
+  out->file = string_text(k, file_name(k->sources));
   out->sample_rank = d->rank;
   memcpy(out->sample_dim, d->dim, sizeof out->sample_dim);
 }

@@ -22,6 +22,7 @@ static const Row row[] = {
 #include "options.def"
 };
 enum { ROWS = sizeof row / sizeof *row, WORD = 64 };
+_Static_assert(ROWS <= 32, "RunOptions.given has a bit for each");
 
 /* ---- did you mean ------------------------------------------------------------------------ */
 
@@ -154,6 +155,11 @@ int options_take(RunOptions *o, int argc, char **argv, int i, Fault *f) {
     fault_set(f, LCW_USAGE, "--%s takes no value, got \"%.200s\"", r->name, value);
     return -1;
   }
+  if (o->given >> (r - row) & 1) {
+    fault_set(f, LCW_USAGE, "--%s is given twice", r->name);
+    return -1;
+  }
+  o->given |= 1u << (r - row);
   bool next = !value && r->kind != FLAG && r->kind != MAYBE;
   if (next && i + 1 >= argc) {
     fault_set(f, LCW_USAGE, "--%s needs a value: --%s=%s", r->name, r->name, r->argument);

@@ -19,6 +19,7 @@ enum { RUN_COLOR_AUTO, RUN_COLOR_ALWAYS, RUN_COLOR_NEVER };
 typedef struct RunOptions {
 #define OPTION(kind, field, name, letter, argument, limit, help) Option##kind field;
 #include "options.def"
+  uint32_t given;          /* bit i: row i of options.def was there */
   /* Not options: set by whoever calls train_run(). */
   const char *file_folder; /* folder of the .lcwnet, a data root; NULL: none */
   int argc;                /* the whole command line, for run.json */
