@@ -198,7 +198,7 @@ Value call_prelude(Expander *x, const char *block, const Value *in, uint32_t n);
 /* ---- expand_net.c ----------------------------------------------------------------------- */
 void declare_inputs(Expander *x);
 bool bind_net(Expander *x, Context *c, const Ast *net); /* its inputs and arguments */
-bool is_input_size(const Ast *net, Name name); /* C of tensor x[C, H, W] */
+bool is_input_size(const Ast *net, Name name); /* C of tensor x[C, H, W], and no parameter */
 const char *arguments_text(Expander *x, const Ast *net, Scope *s);
 Name run_data(Expander *x); /* the data set of the request's RUN; 0: none */
 /* ---- expand_bound.c ------------------------------------------------------------------------ */

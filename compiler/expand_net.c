@@ -112,6 +112,8 @@ static bool bind_input(Expander *x, Context *c, const Ast *param, bool sample) {
 /* Whether a name is one of the sizes of the net's input. */
 bool is_input_size(const Ast *net, Name name) {
   const Ast *params = ast_child(net, 0);
+  for (uint32_t i = 0; params && i < params->nchild; i++)
+    if (params->child[i]->name == name) return false; /* -D sets the parameter of that name */
   for (uint32_t i = 0; params && i < params->nchild; i++) {
     const Ast *dims = ast_child(params->child[i], 0);
     for (uint32_t k = 0; dims && k < dims->nchild; k++)

@@ -59,7 +59,7 @@ static bool pass_check(Compile *c) { return check(&c->front); }
 bool compile_facts(Compile *c) {
   ModelData d;
   if (!model_data(&c->front, &c->request, &d)) return false;
-  if (!d.decl) return true;
+  if (!d.decl || (c->request.checks && d.rank)) return true; /* its declaration says enough */
   DataRequest r = {.kind = d.kind, .path = d.path, .path2 = d.path2, .test = d.test, .test2 = d.test2,
                    .normalize = d.normalize, .classes = d.classes, .rank = d.rank, .samples = d.samples,
                    .test_samples = d.test_samples, .seed = d.seed};
