@@ -301,6 +301,14 @@ static uint32_t maker(const Grow *w, uint32_t group, Val v, uint32_t depth) {
   return last;
 }
 
+/* True if v is computed from sums that `group` makes. */
+static bool needs_sums(const Grow *w, uint32_t group, Val v, uint32_t depth) {
+  if (w->out->of[v]) return w->out->of[v] == group && w->out->level[v] == LEVEL_REDUCED;
+  for (int i = 0; depth && i < MAX_IN; i++)
+    if (node(w, v)->in[i] && needs_sums(w, group, node(w, v)->in[i], depth - 1)) return true;
+  return false;
+}
+
 /* Why v is no member of the group `into`, which makes an operand of it. */
 static const char *refusal(const Grow *w, uint32_t into, Val v) {
   const Group *k = &w->out->group[into];
@@ -312,6 +320,8 @@ static const char *refusal(const Grow *w, uint32_t into, Val v) {
   for (int i = 0; i < MAX_IN; i++) {
     Val o = n->in[i];
     if (!o || w->out->of[o] == into || available(w, into, o, REDO_DEPTH)) continue;
+    if (k->kind == KERNEL_CONTRACT && needs_sums(w, into, o, REDO_DEPTH))
+      return "it needs sums that are complete only at the end of that kernel";
     return is_map(node(w, o)) && !w->out->of[o] ? "the maps between them are cheaper computed again"
                                                 : "another operand of it is made later";
   }
