@@ -87,7 +87,7 @@ $(BUILD)/tests/%.o: WARN = -Wall -Wextra -Wno-unused-function
 # Programs that read hostile text run under the address and undefined behaviour sanitizers.
 SANITIZE  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $(BUILD)/libfront.a: $(call obj,$(FRONT)) $(BUILD)/lcwnet.tab.o $(BUILD)/lcwnet.lex.o \
-                     $(BUILD)/embedded_stdlib.o $(BUILD)/embedded_explain.o $(call obj,tests/front_random.c)
+                     $(BUILD)/embedded_stdlib.o $(BUILD)/embedded_explain.o $(call obj,tests/front_random.c runtime/hash.c)
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/%_sanitized: $(BUILD)/tests/%.o $(BUILD)/libfront.a
 	$(CC) -pie $(SANITIZE) -o $@ $^ -lm

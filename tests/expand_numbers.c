@@ -96,9 +96,10 @@ static double output_mean(const World *w, Phase phase, Out out) {
   return n > 0.0 ? sum / n : 0.0;
 }
 
-static int failures;
+static int failures, cases;
 
 static void expect(bool ok, const char *what, double value) {
+  cases++;
   if (ok) return;
   failures++;
   printf("FAIL %s: %.3e\n", what, value);
@@ -168,6 +169,6 @@ int main(void) {
     compare(sets[i], "optimizer=adam", "dense", "I=xavier");
     compare(sets[i], "optimizer=adamw(eps = 1e-6)", "dense", "I=kaiming");
   }
-  printf("%d failed\n", failures);
+  printf("%d passed, %d failed, 0 skipped\n", cases - failures, failures);
   return failures != 0;
 }
