@@ -14,8 +14,9 @@
 
 enum { MOST_RUNS = 100000 };
 
-static const char *const run_file[] = {"run.json",      "source.lcwnet",     "metrics.jsonl",
-                                       CHECKPOINT_LAST, CHECKPOINT_PREVIOUS, CHECKPOINT_BEST};
+/* In the order of their removal: one that is cut short leaves no weights without their metrics. */
+static const char *const run_file[] = {CHECKPOINT_PREVIOUS, CHECKPOINT_LAST, CHECKPOINT_BEST,
+                                       "metrics.jsonl",     "run.json",      "source.lcwnet"};
 enum { RUN_FILES = sizeof run_file / sizeof *run_file };
 
 /* A message that begins with the folder. */
