@@ -84,6 +84,7 @@ static int emit(Arguments *a, Compile *c) {
   const char *kind = a->flag[FLAG_EMIT], *isa = a->flag[FLAG_ISA] ? a->flag[FLAG_ISA] : host_isa();
   size_t i = 0;
   while (kind && i < COUNT_OF(emit_kind) && strcmp(emit_kind[i].kind, kind)) i++;
+  if (!kind && c->dump < PASS_COUNT) return compile_run(c, a->place[0], PASS_plan), c->exit;
   if (!kind || i == COUNT_OF(emit_kind))
     return command_fail(LCW_USAGE, "--emit=%s: not one of ast graph fuse kernels plan llvm asm dot", kind ? kind : "");
   if (strcmp(isa, "avx512") && strcmp(isa, "avx2") && strcmp(isa, "baseline"))
