@@ -6,7 +6,10 @@
 #include <string.h>
 #include "command.h"
 
-typedef struct { const char *word, *argument, *commands, *what; char letter; } Flag;
+typedef struct {
+  const char *word, *argument, *commands, *what;
+  char letter;
+} Flag;
 
 static const Flag flag[FLAG_COUNT] = {
 #define FLAG(id, word, letter, argument, commands, what) {word, argument, commands, what, letter},
@@ -30,7 +33,8 @@ int command_fail(int code, const char *fmt, ...) {
 }
 
 int text_write(const Text *t) {
-  if (t->n && fwrite(t->s, 1, t->n, stdout) != t->n) return command_fail(LCW_DATA, "cannot write to standard output");
+  if (t->n && fwrite(t->s, 1, t->n, stdout) != t->n)
+    return command_fail(LCW_DATA, "cannot write to standard output");
   if (fflush(stdout)) return command_fail(LCW_DATA, "cannot write to standard output");
   return LCW_OK;
 }
@@ -38,9 +42,11 @@ int text_write(const Text *t) {
 /* ---- which flags a command has ------------------------------------------------------------- */
 
 static char command_letter(const char *command) {
-  static const struct { const char *name; char letter; } of[] = {
-      {"check", 'c'}, {"train", 't'}, {"eval", 'v'}, {"build", 'b'}, {"emit", 'e'}, {"inspect", 'i'},
-      {"bench", 'n'}, {"gradcheck", 'g'}, {"plot", 'p'}, {"export", 'x'}};
+  static const struct {
+    const char *name;
+    char letter;
+  } of[] = {{"check", 'c'},   {"train", 't'}, {"eval", 'v'},      {"build", 'b'}, {"emit", 'e'},
+            {"inspect", 'i'}, {"bench", 'n'}, {"gradcheck", 'g'}, {"plot", 'p'},  {"export", 'x'}};
   for (size_t i = 0; i < COUNT_OF(of); i++)
     if (!strcmp(of[i].name, command)) return of[i].letter;
   return '?';
@@ -57,9 +63,9 @@ void command_help(FILE *out, const CommandInfo *c) {
   for (FlagId i = 0; i < FLAG_COUNT; i++) {
     if (!flag_serves(&flag[i], c->name)) continue;
     char left[48];
-    snprintf(left, sizeof left, "%s%c%s--%s%s%s", flag[i].letter ? "-" : " ", flag[i].letter ? flag[i].letter : ' ',
-             flag[i].letter ? ", " : "  ", flag[i].word, flag[i].argument ? "=" : "",
-             flag[i].argument ? flag[i].argument : "");
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s", flag[i].letter ? "-" : " ",
+             flag[i].letter ? flag[i].letter : ' ', flag[i].letter ? ", " : "  ", flag[i].word,
+             flag[i].argument ? "=" : "", flag[i].argument ? flag[i].argument : "");
     fprintf(out, "  %-26s %s\n", left, flag[i].what);
   }
   bool runs = strchr("tvnig", command_letter(c->name)) != NULL;
@@ -78,9 +84,11 @@ static FlagId flag_find(const char *arg, const char *command, const char **value
     size_t n = strlen(f->word);
     bool one_dash = f->word[1] == 0 || f->word[0] == 'W'; /* -w, -Wall */
     const char *at = one_dash ? arg + 1 : arg + 2;
-    if (f->letter && arg[0] == '-' && arg[1] == f->letter) return *value = arg[2] ? arg + 2 : NULL, i;
+    if (f->letter && arg[0] == '-' && arg[1] == f->letter)
+      return *value = arg[2] ? arg + 2 : NULL, i;
     if (arg[0] != '-' || (!one_dash && arg[1] != '-')) continue;
-    if (!strncmp(at, f->word, n) && (!at[n] || at[n] == '=')) return *value = at[n] ? at + n + 1 : NULL, i;
+    if (!strncmp(at, f->word, n) && (!at[n] || at[n] == '='))
+      return *value = at[n] ? at + n + 1 : NULL, i;
   }
   return FLAG_COUNT;
 }
@@ -95,13 +103,17 @@ static int flag_take(Arguments *a, int argc, char **argv, int i) {
     if (value) return command_fail(-1, "option --%s takes no value", flag[id].word);
     value = "";
   } else if (!value) {
-    if (i + 1 == argc) return command_fail(-1, "option --%s needs a value: --%s=%s", flag[id].word, flag[id].word, flag[id].argument);
+    if (i + 1 == argc)
+      return command_fail(-1, "option --%s needs a value: --%s=%s", flag[id].word, flag[id].word,
+                          flag[id].argument);
     value = argv[i + 1], used = 2;
   }
   bool repeats = id == FLAG_DEFINE || id == FLAG_SET;
   uint32_t *n = id == FLAG_DEFINE ? &a->ndefine : &a->nset;
-  if (repeats && *n == MAX_DEFINE) return command_fail(-1, "option --%s is given more than %d times", flag[id].word, MAX_DEFINE);
-  if (repeats && !strchr(value, '=')) return command_fail(-1, "`%s` after --%s is not NAME=VALUE", value, flag[id].word);
+  if (repeats && *n == MAX_DEFINE)
+    return command_fail(-1, "option --%s is given more than %d times", flag[id].word, MAX_DEFINE);
+  if (repeats && !strchr(value, '='))
+    return command_fail(-1, "`%s` after --%s is not NAME=VALUE", value, flag[id].word);
   if (repeats) (id == FLAG_DEFINE ? a->define : a->set)[(*n)++] = value;
   else if (a->flag[id]) return command_fail(-1, "option --%s is given twice", flag[id].word);
   a->flag[id] = value;
@@ -153,12 +165,14 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
     else if (options && argv[i][0] == '-' && argv[i][1]) {
       if ((used = argument_take(a, argc, argv, i, &code)) < 0) return code;
     } else if (a->nplace == most || a->nplace == MAX_PLACE) {
-      return command_fail(LCW_USAGE, "`%s` is one argument too many\nhelp: lcwc %s %s", argv[i], command, info_of(command)->places);
+      return command_fail(LCW_USAGE, "`%s` is one argument too many\nhelp: lcwc %s %s", argv[i],
+                          command, info_of(command)->places);
     } else a->place[a->nplace++] = argv[i];
     i += used;
   }
   if (a->nplace < fewest)
-    return command_fail(LCW_USAGE, "an argument is missing\nhelp: lcwc %s %s", command, info_of(command)->places);
+    return command_fail(LCW_USAGE, "an argument is missing\nhelp: lcwc %s %s", command,
+                        info_of(command)->places);
   Fault fault = {0};
   if (runs && !options_check(&a->run, &fault)) return fault_print(&fault);
   return -1;
@@ -166,11 +180,16 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
 
 /* ---- to a Compile -------------------------------------------------------------------------- */
 
-static const char *const lower_word[LOWER_COUNT] = {"fused", "fused:epilogue", "fused:update", "unfused", "dense", "projected"};
+static const char *const lower_word[LOWER_COUNT] = {"fused",   "fused:epilogue", "fused:update",
+                                                    "unfused", "dense",          "projected"};
 
 static bool pass_word(const char *word, PassId *out) {
   if (word && (*out = pass_find(word)) == PASS_COUNT)
-    return command_fail(LCW_USAGE, "no pass named `%s`\nhelp: parse check expand simplify fuse lower tile plan object", word), false;
+    return command_fail(
+               LCW_USAGE,
+               "no pass named `%s`\nhelp: parse check expand simplify fuse lower tile plan object",
+               word),
+           false;
   return true;
 }
 
@@ -178,18 +197,32 @@ static bool lower_set(const char *word, Compile *c) {
   if (!word) return true;
   while (c->lower < LOWER_COUNT && strcmp(lower_word[c->lower], word)) c->lower++;
   if (c->lower < LOWER_COUNT) return c->request.lower = word, true;
-  return command_fail(LCW_USAGE, "--lower knows no `%s`\nhelp: fused, fused:epilogue, fused:update, unfused, dense, projected", word), false;
+  return command_fail(LCW_USAGE,
+                      "--lower knows no `%s`\nhelp: fused, fused:epilogue, fused:update, unfused, "
+                      "dense, projected",
+                      word),
+         false;
 }
 
 /* What the host target cannot do is refused, never replaced. */
 static bool host_only(const Arguments *a, Compile *c) {
-  const char *precision = a->flag[FLAG_PRECISION], *device = a->flag[FLAG_DEVICE], *target = a->flag[FLAG_TARGET];
+  const char *precision = a->flag[FLAG_PRECISION], *device = a->flag[FLAG_DEVICE],
+             *target = a->flag[FLAG_TARGET];
   if (precision && strcmp(precision, "fp32"))
-    return command_fail(LCW_USAGE, "--precision=%s: the host computes in fp32; tf32 and bf16 need a GPU", precision), false;
+    return command_fail(LCW_USAGE,
+                        "--precision=%s: the host computes in fp32; tf32 and bf16 need a GPU",
+                        precision),
+           false;
   if (device && strcmp(device, "host"))
-    return c->exit = command_fail(LCW_DEVICE, "--device=%s: this version runs on the host only\nhelp: --device=host", device), false;
+    return c->exit = command_fail(
+               LCW_DEVICE, "--device=%s: this version runs on the host only\nhelp: --device=host",
+               device),
+           false;
   if (target && strcmp(target, "host"))
-    return c->exit = command_fail(LCW_DEVICE, "--target=%s: this version builds for the host only\nhelp: --target=host", target), false;
+    return c->exit = command_fail(
+               LCW_DEVICE,
+               "--target=%s: this version builds for the host only\nhelp: --target=host", target),
+           false;
   return true;
 }
 
@@ -208,14 +241,17 @@ bool arguments_compile(const Arguments *a, Compile *c) {
   d->warnings_off = a->flag[FLAG_QUIETW] != NULL;
   d->color = (ColorMode)a->run.color;
   const char *form = a->flag[FLAG_DIAG], *most = a->flag[FLAG_ERRORS];
-  if (form && strcmp(form, "short")) return command_fail(LCW_USAGE, "--diag knows only `short`, not `%s`", form), false;
+  if (form && strcmp(form, "short"))
+    return command_fail(LCW_USAGE, "--diag knows only `short`, not `%s`", form), false;
   d->brief = form != NULL;
   int64_t errors = 0;
   if (most && (!integer_parse(most, strlen(most), &errors) || errors < 1 || errors > 10000))
-    return command_fail(LCW_USAGE, "--max-errors needs a number from 1 to 10000, not `%s`", most), false;
+    return command_fail(LCW_USAGE, "--max-errors needs a number from 1 to 10000, not `%s`", most),
+           false;
   if (most) d->max_errors = (uint32_t)errors;
   if (!lower_set(a->flag[FLAG_LOWER], c) || !host_only(a, c)) return false;
-  if (!pass_word(a->flag[FLAG_DUMP], &c->dump) || !pass_word(a->flag[FLAG_STOP], &c->stop)) return false;
+  if (!pass_word(a->flag[FLAG_DUMP], &c->dump) || !pass_word(a->flag[FLAG_STOP], &c->stop))
+    return false;
   c->exit = LCW_OK;
   return true;
 }

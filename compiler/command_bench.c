@@ -13,23 +13,31 @@
 #include "roofline.h"
 #include "session.h"
 
-enum { MOST_ENTRIES = 8, ROUNDS = 15, STEPS_ROUND = 4, STEPS_COMPARED = 20, MAX_SAMPLES = ROUNDS * STEPS_ROUND };
+enum {
+  MOST_ENTRIES = 8,
+  ROUNDS = 15,
+  STEPS_ROUND = 4,
+  STEPS_COMPARED = 20,
+  MAX_SAMPLES = ROUNDS * STEPS_ROUND
+};
 
 typedef struct {
-  const char *word;              /* free, fused, ... */
+  const char *word; /* free, fused, ... */
   Compile c;
   HostJit *jit;
   const Plan *plan;
   const HostTable *table;
   Session s;
-  uint64_t step;                 /* next step of the timed run */
-  double time[MAX_SAMPLES]; uint32_t ntime;
+  uint64_t step; /* next step of the timed run */
+  double time[MAX_SAMPLES];
+  uint32_t ntime;
   double compile_ms, difference;
 } Entry;
 
 typedef struct {
   Arguments *a;
-  Entry *entry[MOST_ENTRIES]; uint32_t n;
+  Entry *entry[MOST_ENTRIES];
+  uint32_t n;
   Arena arena;
   const char *isa[2];
 } Bench;
@@ -41,7 +49,8 @@ static const char *free_define(Bench *b, const Names *names, const Ast *net) {
   for (uint32_t i = 0; net && i < net->nchild; i++) {
     const Ast *list = net->child[i];
     for (uint32_t j = 0; list && j < list->nchild; j++)
-      if (list->child[j] && list->child[j]->kind == AST_PARAM && list->child[j]->type == TYPE_WEIGHT)
+      if (list->child[j] && list->child[j]->kind == AST_PARAM &&
+          list->child[j]->type == TYPE_WEIGHT)
         return arena_printf(&b->arena, "%s=free", name_text(names, list->child[j]->name));
   }
   return NULL;
@@ -56,8 +65,11 @@ static bool entry_compile(Bench *b, Entry *e) {
   e->c.request.define = a.define;
   if (free_set && !compile_run(&e->c, a.place[0], PASS_check)) return false;
   if (free_set) {
-    const char *define = free_define(b, e->c.names, check_pick(&e->c.front, AST_NET, e->c.request.net));
-    if (!define) return compile_fail(&e->c, LCW_USAGE, "--lower=free: the net has no parameter of kind weight to set to free");
+    const char *define =
+        free_define(b, e->c.names, check_pick(&e->c.front, AST_NET, e->c.request.net));
+    if (!define)
+      return compile_fail(&e->c, LCW_USAGE,
+                          "--lower=free: the net has no parameter of kind weight to set to free");
     compile_release(&e->c);
     a.define[a.ndefine++] = define;
     const char **list = NEW_ARRAY(&b->arena, const char *, a.ndefine);
@@ -119,13 +131,15 @@ static bool entry_steps(Bench *b, Entry *e, uint32_t n, bool timed) {
 /* W of a parameter of n lanes and `rows` rows: v + c (x) s for every sum-to-zero group "a:b". */
 static void weight_fold(double *w, uint64_t lanes, uint64_t rows, const char *groups) {
   int first, end, used;
-  for (; sscanf(groups, "%d:%d%n", &first, &end, &used) == 2; groups += used + (groups[used] == ',')) {
+  for (; sscanf(groups, "%d:%d%n", &first, &end, &used) == 2;
+       groups += used + (groups[used] == ',')) {
     double m = end - first;
     if (first < 0 || end > (int)lanes || m < 1) return;
     for (uint64_t r = 0; r < rows; r++) {
       double s = 0;
       for (int j = first; j < end; j++) s += w[(uint64_t)j * rows + r];
-      for (int j = first; j < end; j++) w[(uint64_t)j * rows + r] -= s / (j == first ? sqrt(m) : m + sqrt(m));
+      for (int j = first; j < end; j++)
+        w[(uint64_t)j * rows + r] -= s / (j == first ? sqrt(m) : m + sqrt(m));
     }
   }
 }
@@ -184,11 +198,14 @@ static bool bench_run(Bench *b) {
     if (!entry_steps(b, b->entry[i], STEPS_COMPARED, false)) return false;
   }
   for (uint32_t i = 0; i < b->n; i++)
-    b->entry[i]->difference = strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
+    b->entry[i]->difference =
+        strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
   for (uint32_t round = 0; round < ROUNDS; round++)
     for (uint32_t i = 0; i < b->n; i++)
-      if (!entry_steps(b, b->entry[i], 1, false) || !entry_steps(b, b->entry[i], STEPS_ROUND, true)) return false;
-  for (uint32_t i = 0; i < b->n; i++) qsort(b->entry[i]->time, b->entry[i]->ntime, sizeof(double), double_order);
+      if (!entry_steps(b, b->entry[i], 1, false) || !entry_steps(b, b->entry[i], STEPS_ROUND, true))
+        return false;
+  for (uint32_t i = 0; i < b->n; i++)
+    qsort(b->entry[i]->time, b->entry[i]->ntime, sizeof(double), double_order);
   return true;
 }
 
@@ -198,7 +215,8 @@ static double floor_ms(const Entry *e, const Roofline *r, double *flops) {
   *flops = 0;
   for (uint32_t i = e->plan->phase[PHASE_TRAIN]; i < e->plan->phase[PHASE_TRAIN + 1]; i++) {
     const PlanStep *s = PLAN_AT(e->plan, PlanStep, e->plan->step) + i;
-    if (s->op == STEP_LAUNCH) *flops += (double)PLAN_AT(e->plan, PlanKernel, e->plan->kernel)[s->a].flops;
+    if (s->op == STEP_LAUNCH)
+      *flops += (double)PLAN_AT(e->plan, PlanKernel, e->plan->kernel)[s->a].flops;
   }
   for (uint32_t i = 0; i < e->plan->nbuf; i++) {
     const PlanBuf *p = PLAN_AT(e->plan, PlanBuf, e->plan->buf) + i;
@@ -219,28 +237,46 @@ static void report(Bench *b, Text *out) {
   double flops;
   Roofline r = roofline_measure(b->isa[0], base->s.device->threads);
   double floor = floor_ms(base, &r, &flops);
-  if (b->a->run.json) text_add(out, "{\"schema\":\"lcwc.bench/1\",\"isa\":\"%s\",\"threads\":%u,\"peak_gflops\":%.1f,\"bandwidth_gbytes\":%.2f,\"roofline_ms\":%.3f,\"lowerings\":[",
-                               b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, floor);
-  else text_add(out, "%s, %u threads: peak %.1f GFLOP/s, memory %.1f GB/s; %.3f GFLOP a step, roofline %.2f ms\n\n"
-                "%-15s %9s %9s %9s %9s %9s %9s %11s\n", b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9,
-                floor, "lowering", "ms/step", "5 %", "95 %", "to first", "to roof", "launches", "difference");
+  if (b->a->run.json)
+    text_add(out,
+             "{\"schema\":\"lcwc.bench/"
+             "1\",\"isa\":\"%s\",\"threads\":%u,\"peak_gflops\":%.1f,\"bandwidth_gbytes\":%.2f,"
+             "\"roofline_ms\":%.3f,\"lowerings\":[",
+             b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, floor);
+  else
+    text_add(out,
+             "%s, %u threads: peak %.1f GFLOP/s, memory %.1f GB/s; %.3f GFLOP a step, roofline "
+             "%.2f ms\n\n"
+             "%-15s %9s %9s %9s %9s %9s %9s %11s\n",
+             b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9,
+             floor, "lowering", "ms/step", "5 %", "95 %", "to first", "to roof", "launches",
+             "difference");
   for (uint32_t i = 0; i < b->n; i++) {
     Entry *e = b->entry[i];
-    double median = e->time[e->ntime / 2], low = e->time[e->ntime / 20], high = e->time[e->ntime - 1 - e->ntime / 20];
-    const char *form = b->a->run.json
-      ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,\"ratio\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
-      : "%s%-15s %9.3f %9.3f %9.3f %9.3f %9.3f %9u %11s\n";
-    const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-") : arena_printf(&b->arena, "%.2e", e->difference);
-    text_add(out, form, b->a->run.json && i ? "," : "", e->word, median, low, high, median / base->time[base->ntime / 2],
-             median / floor, launches(e), difference);
+    double median = e->time[e->ntime / 2], low = e->time[e->ntime / 20],
+           high = e->time[e->ntime - 1 - e->ntime / 20];
+    const char *form =
+        b->a->run.json ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,"
+                         "\"ratio\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
+                       : "%s%-15s %9.3f %9.3f %9.3f %9.3f %9.3f %9u %11s\n";
+    const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-")
+                                                  : arena_printf(&b->arena, "%.2e", e->difference);
+    text_add(out, form, b->a->run.json && i ? "," : "", e->word, median, low, high,
+             median / base->time[base->ntime / 2], median / floor, launches(e), difference);
   }
   if (b->a->run.json) text_add(out, "]}\n");
-  else text_add(out, "\ndifference: largest difference of a weight from `%s` after %d steps, relative to its layer's largest\n",
-                b->entry[b->n - 1]->word, STEPS_COMPARED);
+  else
+    text_add(out,
+             "\ndifference: largest difference of a weight from `%s` after %d steps, relative to "
+             "its layer's largest\n",
+             b->entry[b->n - 1]->word, STEPS_COMPARED);
 }
 
 static bool entries_open(Bench *b, const char *list) {
-  if (!*list) return command_fail(LCW_USAGE, "--lower= names no lowering\nhelp: --lower=free,dense,unfused,fused"), false;
+  if (!*list)
+    return command_fail(LCW_USAGE,
+                        "--lower= names no lowering\nhelp: --lower=free,dense,unfused,fused"),
+           false;
   while (*list && b->n < MOST_ENTRIES) {
     size_t n = strcspn(list, ",");
     Entry *e = b->entry[b->n] = NEW(&b->arena, Entry);

@@ -18,13 +18,17 @@ bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
   size_t i = 0, best = 0;
   while (i < COUNT_OF(known) && strcmp(known[i], want)) i++;
   while (strcmp(known[best], isa[0])) best++;
-  if (i == COUNT_OF(known)) return compile_fail(c, LCW_USAGE, "--cpu=%s: not one of native, avx512, avx2, baseline", want);
-  if (i < best) return compile_fail(c, LCW_DEVICE, "--cpu=%s: this machine has no %s; its best is %s", want, want, isa[0]);
+  if (i == COUNT_OF(known))
+    return compile_fail(c, LCW_USAGE, "--cpu=%s: not one of native, avx512, avx2, baseline", want);
+  if (i < best)
+    return compile_fail(c, LCW_DEVICE, "--cpu=%s: this machine has no %s; its best is %s", want,
+                        want, isa[0]);
   isa[0] = want;
   return true;
 }
 
-typedef int RunFunction(const Plan *p, const HostTable *table, const RunOptions *o, const char *what);
+typedef int RunFunction(const Plan *p, const HostTable *table, const RunOptions *o,
+                        const char *what);
 
 static int run_train(const Plan *p, const HostTable *table, const RunOptions *o, const char *what) {
   (void)what;
@@ -38,7 +42,9 @@ static int host_run(Compile *c, const RunOptions *o, RunFunction *function, cons
   Text why;
   text_init(&why, &c->perm);
   HostJit *jit = host_load(&c->host, &plan, &table, &why);
-  if (!jit) return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s), LCW_INTERNAL;
+  if (!jit)
+    return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s),
+           LCW_INTERNAL;
   int code = function(plan, table, o, what);
   host_unload(jit);
   return code;
@@ -46,7 +52,9 @@ static int host_run(Compile *c, const RunOptions *o, RunFunction *function, cons
 
 static int train(Arguments *a, Compile *c) {
   const char *isa[2];
-  if (!isa_choose(a, c, isa) || !compile_run(c, a->place[0], a->run.print_plan ? PASS_plan : PASS_object)) return c->exit;
+  if (!isa_choose(a, c, isa) ||
+      !compile_run(c, a->place[0], a->run.print_plan ? PASS_plan : PASS_object))
+    return c->exit;
   if (a->run.print_plan) {
     Text out;
     text_init(&out, &c->perm);
@@ -97,7 +105,8 @@ static const char *meta_text(Compile *c, const Checkpoint *k, const char *key) {
 static bool compile_of_checkpoint(Arguments *a, Compile *c) {
   Checkpoint k = {.fd = -1};
   Fault f = {0};
-  if (!checkpoint_of_run(&k, a->place[0], &f)) return c->exit = fault_print(&f), checkpoint_close(&k), false;
+  if (!checkpoint_of_run(&k, a->place[0], &f))
+    return c->exit = fault_print(&f), checkpoint_close(&k), false;
   c->source = meta_text(c, &k, "source");
   c->request.net = meta_text(c, &k, "net");
   c->request.recipe = meta_text(c, &k, "recipe");
@@ -109,7 +118,8 @@ static bool compile_of_checkpoint(Arguments *a, Compile *c) {
   const char *file = meta_text(c, &k, "file");
   c->path = file ? file : "checkpoint";
   checkpoint_close(&k);
-  return c->source || compile_fail(c, LCW_DATA, "%s: the checkpoint does not hold its source", a->place[0]);
+  return c->source ||
+         compile_fail(c, LCW_DATA, "%s: the checkpoint does not hold its source", a->place[0]);
 }
 
 static int eval(Arguments *a, Compile *c) {
@@ -134,7 +144,8 @@ int command_eval(int argc, char **argv) {
 
 static int build(Arguments *a, Compile *c) {
   static const char *const every[] = {"avx512", "avx2", "baseline", NULL};
-  if (!a->flag[FLAG_OUT]) return command_fail(LCW_USAGE, "build needs a file to write\nhelp: -o BIN");
+  if (!a->flag[FLAG_OUT])
+    return command_fail(LCW_USAGE, "build needs a file to write\nhelp: -o BIN");
   c->isa = every;
   if (!compile_run(c, a->place[0], PASS_object)) return c->exit;
   return link_trainer(c, a->flag[FLAG_OUT]);

@@ -1,4 +1,5 @@
-/* command_show.c: check, emit, info, fmt and explain: commands that print what the compiler knows. */
+/* command_show.c: check, emit, info, fmt and explain: commands that print what the compiler knows.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,10 +37,13 @@ int command_check(int argc, char **argv) {
 
 /* ---- emit ---------------------------------------------------------------------------------- */
 
-typedef struct { const char *kind; PassId pass; } EmitKind;
+typedef struct {
+  const char *kind;
+  PassId pass;
+} EmitKind;
 static const EmitKind emit_kind[] = {
-    {"ast", PASS_parse}, {"graph", PASS_simplify}, {"fuse", PASS_fuse}, {"kernels", PASS_tile}, {"plan", PASS_plan},
-    {"llvm", PASS_tile}, {"asm", PASS_tile}, {"dot", PASS_simplify}};
+    {"ast", PASS_parse}, {"graph", PASS_simplify}, {"fuse", PASS_fuse}, {"kernels", PASS_tile},
+    {"plan", PASS_plan}, {"llvm", PASS_tile},      {"asm", PASS_tile},  {"dot", PASS_simplify}};
 
 /* The code of every kernel whose name contains `want`. */
 static bool code_print(Compile *c, const char *kind, const char *isa, const char *want, Text *out) {
@@ -51,9 +55,11 @@ static bool code_print(Compile *c, const char *kind, const char *isa, const char
     if (want && !strstr(k->name, want)) continue;
     n++;
     if (!strcmp(kind, "kernels")) kernel_print(k, out);
-    else if (!c->target->emit(k, kind, isa, out, &why)) return compile_fail(c, LCW_INTERNAL, "%s: %s", k->name, why.s);
+    else if (!c->target->emit(k, kind, isa, out, &why))
+      return compile_fail(c, LCW_INTERNAL, "%s: %s", k->name, why.s);
   }
-  return n || compile_fail(c, LCW_USAGE, "no kernel's name contains `%s`\nhelp: --emit=kernels lists them", want);
+  return n || compile_fail(c, LCW_USAGE,
+                           "no kernel's name contains `%s`\nhelp: --emit=kernels lists them", want);
 }
 
 /* The graph for Graphviz: a box a node, an arrow an operand. */
@@ -86,13 +92,15 @@ static int emit(Arguments *a, Compile *c) {
   while (kind && i < COUNT_OF(emit_kind) && strcmp(emit_kind[i].kind, kind)) i++;
   if (!kind && c->dump < PASS_COUNT) return compile_run(c, a->place[0], PASS_plan), c->exit;
   if (!kind || i == COUNT_OF(emit_kind))
-    return command_fail(LCW_USAGE, "--emit=%s: not one of ast graph fuse kernels plan llvm asm dot", kind ? kind : "");
+    return command_fail(LCW_USAGE, "--emit=%s: not one of ast graph fuse kernels plan llvm asm dot",
+                        kind ? kind : "");
   if (strcmp(isa, "avx512") && strcmp(isa, "avx2") && strcmp(isa, "baseline"))
     return command_fail(LCW_USAGE, "--isa=%s: not one of avx512, avx2, baseline", isa);
   if (!compile_run(c, a->place[0], emit_kind[i].pass)) return c->exit;
   Text out;
   text_init(&out, &c->perm);
-  bool code = !strcmp(kind, "llvm") || !strcmp(kind, "asm") || (!strcmp(kind, "kernels") && a->flag[FLAG_KERNEL]);
+  bool code = !strcmp(kind, "llvm") || !strcmp(kind, "asm") ||
+              (!strcmp(kind, "kernels") && a->flag[FLAG_KERNEL]);
   if (code && !code_print(c, kind, isa, a->flag[FLAG_KERNEL], &out)) return c->exit;
   if (!strcmp(kind, "dot")) dot_print(c, &out);
   else if (!code) compile_print(c, emit_kind[i].pass, &out);
@@ -118,11 +126,14 @@ int command_info(int argc, char **argv) {
   const char *data = getenv("LCWC_DATA");
   long threads = sysconf(_SC_NPROCESSORS_ONLN);
   if (a.run.json)
-    printf("{\"schema\":\"lcwc.info/1\",\"version\":\"%s\",\"target\":\"host\",\"isa\":\"%s\",\"threads\":%ld}\n",
+    printf("{\"schema\":\"lcwc.info/"
+           "1\",\"version\":\"%s\",\"target\":\"host\",\"isa\":\"%s\",\"threads\":%ld}\n",
            LCW_VERSION, host_isa(), threads);
   else
-    printf("lcwc            %s\ntarget          host (LLVM 19)\ninstruction set %s\nthreads         %ld\n"
-           "data folders    --data DIR, then LCWC_DATA%s%s, the folder of the file, /usr/share/datasets\n",
+    printf("lcwc            %s\ntarget          host (LLVM 19)\ninstruction set %s\nthreads        "
+           " %ld\n"
+           "data folders    --data DIR, then LCWC_DATA%s%s, the folder of the file, "
+           "/usr/share/datasets\n",
            LCW_VERSION, host_isa(), threads, data ? " = " : "", data ? data : "");
   return fflush(stdout) ? command_fail(LCW_DATA, "cannot write to standard output") : LCW_OK;
 }

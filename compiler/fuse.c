@@ -59,7 +59,8 @@ static bool row_affine(const Fuse *f, Val v, Val *x, Val *c, Val *s) {
   if (!is_map(f, v, S_add)) return false;
   const Node *n = node(f, v);
   for (int i = 1; i >= 0; i--)
-    if (rank_one(f, n->in[i], c, s)) return *x = n->in[1 - i], shape_equal(&node(f, *x)->shape, &n->shape);
+    if (rank_one(f, n->in[i], c, s))
+      return *x = n->in[1 - i], shape_equal(&node(f, *x)->shape, &n->shape);
   return false;
 }
 
@@ -86,8 +87,9 @@ static Val distribute(Fuse *f, Val a, bool ta, Val x, Val c, Val s, bool tb) {
   Val inner = tb ? contract(f, a, ta, s, true) : contract(f, a, ta, c, false); /* t or u: [M,1] */
   Val plain = contract(f, a, ta, x, tb); /* after t and u, so that its epilogue may read them */
   Val outer = tb ? flipped(f, c) : s;
-  remark_add(f->remarks, g->layer, g->span, tb ? "rank-1 term of the weight set moved out of dgrad"
-                                               : "rank-1 term of the weight set moved out of the forward product");
+  remark_add(f->remarks, g->layer, g->span,
+             tb ? "rank-1 term of the weight set moved out of dgrad"
+                : "rank-1 term of the weight set moved out of the forward product");
   return graph_map2(g, S_add, plain, graph_map2(g, S_mul, inner, outer));
 }
 
@@ -111,7 +113,9 @@ static Val narrow(Fuse *f, Val a, bool ta, Val b, bool tb) {
   return 0;
 }
 
-static bool moves_out(const Fuse *f) { return f->lower == LOWER_FUSED || f->lower == LOWER_EPILOGUE; }
+static bool moves_out(const Fuse *f) {
+  return f->lower == LOWER_FUSED || f->lower == LOWER_EPILOGUE;
+}
 
 /* matmul with every rewriting applied. */
 static Val contract(Fuse *f, Val a, bool ta, Val b, bool tb) {
@@ -133,7 +137,8 @@ static Val commute(Fuse *f, Val operand, uint32_t axes) {
   Node n = *node(f, product);
   if (node(f, c)->shape.dim[0].n != n.shape.dim[0].n) return 0;
   Val left = contract(f, n.in[0], !n.attr.gemm.ta, c, false); /* A^T c: [K,1] */
-  remark_add(f->remarks, f->to->layer, f->to->span, "row sum of the weight gradient taken from t, not from dW");
+  remark_add(f->remarks, f->to->layer, f->to->span,
+             "row sum of the weight gradient taken from t, not from dW");
   return contract(f, left, true, n.in[1], n.attr.gemm.tb);
 }
 
@@ -151,7 +156,8 @@ static Val rebuild(Fuse *f, const Node *n, const Val *map) {
   if (n->op == OP_MATMUL) return contract(f, in[0], n->attr.gemm.ta, in[1], n->attr.gemm.tb);
   if (n->op == OP_REDUCE && n->attr.reduce.axes == 3 && node(f, in[0])->shape.rank == 2)
     return whole_sum(f, n, in[0]);
-  if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add && moves_out(f)) v = commute(f, in[0], n->attr.reduce.axes);
+  if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add && moves_out(f))
+    v = commute(f, in[0], n->attr.reduce.axes);
   return v ? v : graph_add_copy(f->to, n, map);
 }
 

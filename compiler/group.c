@@ -22,10 +22,10 @@ enum {
 typedef struct {
   Groups *out;
   const Graph *g;
-  uint32_t *first, *user;  /* users of v: user[first[v] .. first[v + 1]), live ones, ascending */
-  bool *root;              /* value of a root of the phase */
-  uint8_t *redo;           /* flops to compute v again from what is in memory, saturating */
-  bool *buffered;          /* must be in memory whatever the groups are */
+  uint32_t *first, *user; /* users of v: user[first[v] .. first[v + 1]), live ones, ascending */
+  bool *root;             /* value of a root of the phase */
+  uint8_t *redo;          /* flops to compute v again from what is in memory, saturating */
+  bool *buffered;         /* must be in memory whatever the groups are */
   Remarks *remarks;
 } Grow;
 
@@ -111,7 +111,8 @@ static bool available(const Grow *w, uint32_t group, Val v, uint32_t depth) {
   if (w->buffered[v] && s->of[v] != group && w->redo[v] > REDO_FLOPS) return false;
   if (depth == 0) return false;
   for (int i = 0; i < MAX_IN; i++)
-    if (n->in[i] && (s->of[n->in[i]] == group || !available(w, group, n->in[i], depth - 1))) return false;
+    if (n->in[i] && (s->of[n->in[i]] == group || !available(w, group, n->in[i], depth - 1)))
+      return false;
   return true;
 }
 
@@ -153,7 +154,8 @@ static int stage_of(const Grow *w, uint32_t group, Val v, Level level) {
     if (!o || s->of[o] != group) continue;
     bool later = level == LEVEL_ELEMENT && s->level[o] == LEVEL_REDUCED;
     if (node(w, v)->op == OP_REDUCE && s->level[o] != LEVEL_ELEMENT) return -1;
-    if (level == LEVEL_REDUCED && node(w, v)->op != OP_REDUCE && s->level[o] == LEVEL_ELEMENT) return -1;
+    if (level == LEVEL_REDUCED && node(w, v)->op != OP_REDUCE && s->level[o] == LEVEL_ELEMENT)
+      return -1;
     int at = s->stage[o] + (later ? 1 : 0);
     if (at > stage) stage = at;
   }
@@ -187,7 +189,8 @@ static bool worth(const Grow *w, uint32_t group, Val v) {
 
 static void join(Grow *w, uint32_t group, Val v, Level level, int stage) {
   Group *k = &w->out->group[group];
-  if (node(w, v)->op == OP_REDUCE && !k->axes) k->axes = node(w, v)->attr.reduce.axes, k->kind = KERNEL_ROW;
+  if (node(w, v)->op == OP_REDUCE && !k->axes)
+    k->axes = node(w, v)->attr.reduce.axes, k->kind = KERNEL_ROW;
   w->out->of[v] = group;
   w->out->level[v] = (uint8_t)level;
   w->out->stage[v] = (uint8_t)stage;
@@ -205,7 +208,8 @@ static bool take(Grow *w, uint32_t group, Val v, uint32_t depth) {
     Val o = node(w, v)->in[i];
     if (!o) continue;
     bool fits = s->of[o] != group && available(w, group, o, REDO_DEPTH);
-    if (!fits && s->of[o] != group && (depth == 0 || !is_map(node(w, o)) || !take(w, group, o, depth - 1)))
+    if (!fits && s->of[o] != group &&
+        (depth == 0 || !is_map(node(w, o)) || !take(w, group, o, depth - 1)))
       return false;
     inside = inside || s->of[o] == group;
   }
@@ -233,7 +237,8 @@ static void grow(Grow *w, uint32_t group) {
 
 static uint32_t group_new(Grow *w, Val seed, KernelKind kind, Shape domain, uint8_t axes) {
   Groups *s = w->out;
-  PUSH(s->arena, s, group, (Group){.kind = (uint8_t)kind, .axes = axes, .domain = domain, .seed = seed});
+  PUSH(s->arena, s, group,
+       (Group){.kind = (uint8_t)kind, .axes = axes, .domain = domain, .seed = seed});
   uint32_t group = s->ngroup - 1;
   join(w, group, seed, node(w, seed)->op == OP_REDUCE ? LEVEL_REDUCED : LEVEL_ELEMENT, 0);
   grow(w, group);
@@ -248,8 +253,14 @@ static void need(Grow *w, uint32_t group, Val v) {
   const Node *n = node(w, v);
   uint8_t cls = optab[n->op].cls;
   if (s->of[v] == group || cls == CLASS_LEAF) return;
-  if (cls == CLASS_VIEW) { need(w, group, n->in[0]); return; }
-  if (earlier(s, v, group)) { s->stored[v] = true; return; }
+  if (cls == CLASS_VIEW) {
+    need(w, group, n->in[0]);
+    return;
+  }
+  if (earlier(s, v, group)) {
+    s->stored[v] = true;
+    return;
+  }
   for (int i = 0; i < MAX_IN; i++)
     if (n->in[i]) need(w, group, n->in[i]);
 }
@@ -313,10 +324,12 @@ static bool needs_sums(const Grow *w, uint32_t group, Val v, uint32_t depth) {
 static const char *refusal(const Grow *w, uint32_t into, Val v) {
   const Group *k = &w->out->group[into];
   const Node *n = node(w, v);
-  if (optab[n->op].cls == CLASS_CONTRACT) return "a contraction reads each value of its operands many times";
+  if (optab[n->op].cls == CLASS_CONTRACT)
+    return "a contraction reads each value of its operands many times";
   Level level = level_of(w, k, v);
   if (level == LEVEL_NONE) return "it runs over another shape, or sums over other axes";
-  if (stage_of(w, into, v, level) < 0) return "it needs sums that are complete only at the end of that kernel";
+  if (stage_of(w, into, v, level) < 0)
+    return "it needs sums that are complete only at the end of that kernel";
   for (int i = 0; i < MAX_IN; i++) {
     Val o = n->in[i];
     if (!o || w->out->of[o] == into || available(w, into, o, REDO_DEPTH)) continue;
@@ -342,8 +355,8 @@ static void remarks_make(const Grow *w) {
     }
     if (!into) continue;
     const char *layer = name_text(w->g->names, node(w, s->group[into].seed)->layer);
-    remark_add(w->remarks, n->layer, n->span, "the %s%s%s before it: %s", kind[s->group[into].kind], *layer ? " of " : "",
-               layer, refusal(w, into, s->group[k].seed));
+    remark_add(w->remarks, n->layer, n->span, "the %s%s%s before it: %s", kind[s->group[into].kind],
+               *layer ? " of " : "", layer, refusal(w, into, s->group[k].seed));
     w->remarks->remark[w->remarks->nremark - 1].group = k;
   }
 }
@@ -352,7 +365,8 @@ static void remarks_make(const Grow *w) {
 static void seed(Grow *w, Val v) {
   const Node *n = node(w, v);
   if (n->op == OP_MATMUL) group_new(w, v, KERNEL_CONTRACT, n->shape, 1);
-  else if (n->op == OP_REDUCE) group_new(w, v, KERNEL_ROW, node(w, n->in[0])->shape, n->attr.reduce.axes);
+  else if (n->op == OP_REDUCE)
+    group_new(w, v, KERNEL_ROW, node(w, n->in[0])->shape, n->attr.reduce.axes);
   else if (is_map(n) ? w->buffered[v] : is_move(w, v)) group_new(w, v, KERNEL_MAP, n->shape, 0);
 }
 
@@ -391,7 +405,8 @@ void groups_print(const Groups *s, const Graph *g, Text *out) {
     text_add(out, " %s:", name_text(g->names, graph_node(g, group->seed)->layer));
     for (uint32_t i = 0; i < group->nmember; i++) {
       Val v = group->member[i];
-      text_add(out, " %%%u%s%s", v, s->level[v] == LEVEL_REDUCED ? "'" : "", s->stored[v] ? "!" : "");
+      text_add(out, " %%%u%s%s", v, s->level[v] == LEVEL_REDUCED ? "'" : "",
+               s->stored[v] ? "!" : "");
     }
     text_add(out, "\n");
   }

@@ -65,7 +65,8 @@ static bool axes_merge(const Kernel *k, uint32_t i) {
     if (!arg_merges(&k->arg[j], i, k->extent[i + 1])) return false;
   uint32_t pair = 3u << i;
   for (uint32_t j = 0; j < k->ninstr; j++)
-    if (k->instr[j].op == I_REDUCE && (k->instr[j].axes & pair) && (k->instr[j].axes & pair) != pair)
+    if (k->instr[j].op == I_REDUCE && (k->instr[j].axes & pair) &&
+        (k->instr[j].axes & pair) != pair)
       return false;
   return true;
 }
@@ -160,7 +161,8 @@ bool kernel_equal(const Kernel *a, const Kernel *b) {
   if (a->kind != b->kind || a->naxis != b->naxis || a->narg != b->narg || a->nstage != b->nstage ||
       a->ninstr != b->ninstr || a->lhs != b->lhs || a->rhs != b->rhs)
     return false;
-  if (memcmp(a->part, b->part, a->naxis) || memcmp(a->space, b->space, a->nstage * sizeof *a->space) ||
+  if (memcmp(a->part, b->part, a->naxis) ||
+      memcmp(a->space, b->space, a->nstage * sizeof *a->space) ||
       memcmp(a->extent, b->extent, a->naxis * sizeof *a->extent))
     return false;
   for (uint32_t i = 0; i < a->narg; i++)
@@ -171,7 +173,8 @@ bool kernel_equal(const Kernel *a, const Kernel *b) {
 }
 
 uint64_t kernel_hash(const Kernel *k) {
-  uint64_t h = hash_bytes(k->extent, k->naxis * sizeof *k->extent, (uint64_t)k->kind * 8 + k->naxis);
+  uint64_t h =
+      hash_bytes(k->extent, k->naxis * sizeof *k->extent, (uint64_t)k->kind * 8 + k->naxis);
   h = hash_bytes(k->part, k->naxis, h);
   for (uint32_t i = 0; i < k->narg; i++)
     h = hash_bytes(k->arg[i].stride, k->naxis * sizeof *k->arg[i].stride, h);
@@ -186,7 +189,11 @@ uint64_t kernel_hash(const Kernel *k) {
 
 /* ---- verification ------------------------------------------------------------------------ */
 
-typedef struct { const Kernel *k; Text *why; uint16_t varies[MAX_INSTR]; } Verify;
+typedef struct {
+  const Kernel *k;
+  Text *why;
+  uint16_t varies[MAX_INSTR];
+} Verify;
 
 #define REFUSE(v, ...) return text_add((v)->why, __VA_ARGS__), false
 
@@ -203,25 +210,31 @@ static bool verify_operand(Verify *v, uint32_t i, uint32_t operand) {
   uint32_t from = k->instr[operand].stage, to = k->instr[i].stage;
   if (from > to) REFUSE(v, "instruction %u uses %u of a later stage", i, operand);
   if (v->varies[operand] & stage_gone(k, from, to))
-    REFUSE(v, "instruction %u uses %u, which varies over an axis that stage %u has reduced", i, operand, from);
+    REFUSE(v, "instruction %u uses %u, which varies over an axis that stage %u has reduced", i,
+           operand, from);
   return true;
 }
 
 static bool verify_instr(Verify *v, uint32_t i) {
   const Kernel *k = v->k;
   const Instr *n = &k->instr[i];
-  if (n->stage >= k->nstage) REFUSE(v, "instruction %u is in stage %u of %u", i, n->stage, k->nstage);
-  if (i && k->instr[i - 1].stage > n->stage) REFUSE(v, "instruction %u goes back to stage %u", i, n->stage);
+  if (n->stage >= k->nstage)
+    REFUSE(v, "instruction %u is in stage %u of %u", i, n->stage, k->nstage);
+  if (i && k->instr[i - 1].stage > n->stage)
+    REFUSE(v, "instruction %u goes back to stage %u", i, n->stage);
   switch ((InstrOp)n->op) {
   case I_CONST: return true;
   case I_LOAD:
-    if (n->a >= k->narg || !(k->arg[n->a].use & ARG_READ)) REFUSE(v, "instruction %u loads argument %u", i, n->a);
+    if (n->a >= k->narg || !(k->arg[n->a].use & ARG_READ))
+      REFUSE(v, "instruction %u loads argument %u", i, n->a);
     break;
   case I_ACC:
-    if (k->kind != KERNEL_CONTRACT || n->stage != STAGE_EPILOGUE) REFUSE(v, "instruction %u: acc outside an epilogue", i);
+    if (k->kind != KERNEL_CONTRACT || n->stage != STAGE_EPILOGUE)
+      REFUSE(v, "instruction %u: acc outside an epilogue", i);
     return true;
   case I_RANDOM:
-    if (n->a >= k->narg || n->b >= k->narg || n->c >= k->narg) REFUSE(v, "instruction %u: random argument", i);
+    if (n->a >= k->narg || n->b >= k->narg || n->c >= k->narg)
+      REFUSE(v, "instruction %u: random argument", i);
     break;
   case I_SCALAR: {
     uint32_t nin = scalartab[n->fn].nin;
@@ -229,12 +242,16 @@ static bool verify_instr(Verify *v, uint32_t i) {
            (nin < 3 || verify_operand(v, i, n->c));
   }
   case I_REDUCE:
-    if (n->axes & ~(uint32_t)k->space[n->stage]) REFUSE(v, "instruction %u reduces axes outside its stage", i);
-    if (n->fn != S_add && n->fn != S_max) REFUSE(v, "instruction %u reduces by %s", i, scalartab[n->fn].name);
+    if (n->axes & ~(uint32_t)k->space[n->stage])
+      REFUSE(v, "instruction %u reduces axes outside its stage", i);
+    if (n->fn != S_add && n->fn != S_max)
+      REFUSE(v, "instruction %u reduces by %s", i, scalartab[n->fn].name);
     return verify_operand(v, i, n->a);
   case I_STORE:
-    if (n->b >= k->narg || !(k->arg[n->b].use & ARG_WRITE)) REFUSE(v, "instruction %u stores to argument %u", i, n->b);
-    if (v->varies[n->a] & ~(uint32_t)v->varies[i]) REFUSE(v, "instruction %u stores a value that varies more than its argument", i);
+    if (n->b >= k->narg || !(k->arg[n->b].use & ARG_WRITE))
+      REFUSE(v, "instruction %u stores to argument %u", i, n->b);
+    if (v->varies[n->a] & ~(uint32_t)v->varies[i])
+      REFUSE(v, "instruction %u stores a value that varies more than its argument", i);
     return verify_operand(v, i, n->a);
   }
   if (v->varies[i] & ~(uint32_t)k->space[n->stage])
@@ -244,8 +261,8 @@ static bool verify_instr(Verify *v, uint32_t i) {
 
 bool kernel_verify(const Kernel *k, Text *why) {
   Verify v = {.k = k, .why = why};
-  if (k->kind >= KERNEL_KINDS || k->naxis > MAX_AXIS || k->narg > MAX_ARG || k->ninstr > MAX_INSTR ||
-      !k->nstage || k->nstage > MAX_STAGE)
+  if (k->kind >= KERNEL_KINDS || k->naxis > MAX_AXIS || k->narg > MAX_ARG ||
+      k->ninstr > MAX_INSTR || !k->nstage || k->nstage > MAX_STAGE)
     REFUSE(&v, "%s: a count is out of range", k->name);
   for (uint32_t i = 0; i < k->naxis; i++)
     if (k->extent[i] < 1) REFUSE(&v, "%s: axis %u has extent %d", k->name, i, k->extent[i]);

@@ -33,7 +33,8 @@ static bool tool_run(Compile *c, char **argv) {
   if (error) return compile_fail(c, LCW_DEVICE, "%s: %s", argv[0], strerror(error));
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  return compile_fail(c, LCW_DEVICE, "%s could not link the trainer (its messages are above)", argv[0]);
+  return compile_fail(c, LCW_DEVICE, "%s could not link the trainer (its messages are above)",
+                      argv[0]);
 }
 
 static char *linker_find(Compile *c) {
@@ -55,12 +56,16 @@ static uint32_t inputs_write(Compile *c, const char *folder, char **name) {
 }
 
 static bool trainer_link(Compile *c, char **input, uint32_t ninput, char *out) {
-  static char *const head[] = {"-pie", "-s", "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none", "-o"};
+  static char *const head[] = {
+      "-pie", "-s", "-Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none", "-o"};
   static char *const tail[] = {"-Wl,-Bstatic", "-lz", "-Wl,-Bdynamic", "-lm", "-lpthread"};
   char *argv[MAX_LINK + 16];
   uint32_t n = 0;
   argv[n++] = linker_find(c);
-  if (!argv[0]) return compile_fail(c, LCW_DEVICE, "no C compiler to link the trainer with\nhelp: apt-get install gcc libc6-dev zlib1g-dev");
+  if (!argv[0])
+    return compile_fail(
+        c, LCW_DEVICE,
+        "no C compiler to link the trainer with\nhelp: apt-get install gcc libc6-dev zlib1g-dev");
   for (size_t i = 0; i < COUNT_OF(head); i++) argv[n++] = head[i];
   argv[n++] = out;
   /* main() is in the library, and the kernels are found from the model's table */
@@ -78,14 +83,19 @@ static void folder_remove(const char *folder, char **input, uint32_t n) {
 int link_trainer(Compile *c, const char *path) {
   char *input[MAX_LINK];
   const char *slash = strrchr(path, '/');
-  char *folder = arena_printf(&c->perm, "%.*s.lcwc-XXXXXX", slash ? (int)(slash - path + 1) : 0, path);
-  if (!mkdtemp(folder)) return compile_fail(c, LCW_DATA, "%s: cannot make a folder beside it: %s", path, strerror(errno)), c->exit;
+  char *folder =
+      arena_printf(&c->perm, "%.*s.lcwc-XXXXXX", slash ? (int)(slash - path + 1) : 0, path);
+  if (!mkdtemp(folder))
+    return compile_fail(c, LCW_DATA, "%s: cannot make a folder beside it: %s", path,
+                        strerror(errno)),
+           c->exit;
   char *out = arena_printf(&c->perm, "%s/trainer", folder);
   uint32_t n = inputs_write(c, folder, input);
   bool ok = n && trainer_link(c, input, n, out);
   if (ok && rename(out, path)) ok = compile_fail(c, LCW_DATA, "%s: %s", path, strerror(errno));
   if (!ok) unlink(out);
-  for (uint32_t i = 0; !n && i <= c->host.nobject && i < MAX_LINK; i++) unlink(arena_printf(&c->perm, "%s/%u.o", folder, i));
+  for (uint32_t i = 0; !n && i <= c->host.nobject && i < MAX_LINK; i++)
+    unlink(arena_printf(&c->perm, "%s/%u.o", folder, i));
   folder_remove(folder, input, n);
   return ok ? LCW_OK : c->exit;
 }

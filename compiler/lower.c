@@ -11,8 +11,14 @@
 
 static uint32_t buffer_add(Lower *w, Val v, BufRole role, Name name) {
   const Node *n = graph_node(w->g, v);
-  Buffer b = {.name = name, .layer = n->layer, .role = (uint8_t)role, .dtype = n->dtype,
-              .rank = n->shape.rank, .elements = shape_elements(&n->shape), .span = n->span};
+  Buffer b = {.name = name,
+              .layer = n->layer,
+              .role = (uint8_t)role,
+              .dtype = n->dtype,
+              .rank = n->shape.rank,
+              .elements = shape_elements(&n->shape),
+              .value = v,
+              .span = n->span};
   for (uint32_t i = 0; i < n->shape.rank; i++) b.dim[i] = n->shape.dim[i].n;
   PUSH(w->p->arena, w->p, buffer, b);
   return w->p->nbuffer - 1;
@@ -71,7 +77,10 @@ Place lower_place(Lower *w, Val v) {
 
 /* The last group that reads a leaf, by running order, and whether it reads it other than
  * element by element. */
-typedef struct { uint32_t last; bool operand; } Reader;
+typedef struct {
+  uint32_t last;
+  bool operand;
+} Reader;
 
 static void leaves_note(Lower *w, Reader *r, uint32_t group, Val v, bool operand) {
   const Node *n = graph_node(w->g, v);
@@ -82,7 +91,10 @@ static void leaves_note(Lower *w, Reader *r, uint32_t group, Val v, bool operand
     else if (group == r[v].last) r[v].operand = r[v].operand || operand;
     return;
   }
-  if (cls == CLASS_VIEW) { leaves_note(w, r, group, n->in[0], true); return; }
+  if (cls == CLASS_VIEW) {
+    leaves_note(w, r, group, n->in[0], true);
+    return;
+  }
   if (group_loads(w->s, w->g, group, v)) return;
   for (int i = 0; i < MAX_IN; i++)
     if (n->in[i]) leaves_note(w, r, group, n->in[i], operand);
@@ -103,7 +115,8 @@ static Reader *readers_find(Lower *w) {
 /* True if v may be written over `target`: nobody reads the old value later or elsewhere. */
 static bool in_place(const Lower *w, const Reader *r, Val v, Val target) {
   uint32_t group = w->s->of[v];
-  if (!group || w->into[v] || !shape_equal(&graph_node(w->g, v)->shape, &graph_node(w->g, target)->shape))
+  if (!group || w->into[v] ||
+      !shape_equal(&graph_node(w->g, v)->shape, &graph_node(w->g, target)->shape))
     return false;
   if (r[target].last == group) return !r[target].operand;
   return r[target].last < group;

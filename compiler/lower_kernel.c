@@ -7,16 +7,21 @@
 #include <string.h>
 #include "lower.h"
 
-typedef struct { Val v; uint8_t stage; uint16_t instr; } Known;
+typedef struct {
+  Val v;
+  uint8_t stage;
+  uint16_t instr;
+} Known;
 
 typedef struct {
   Lower *w;
   const Group *group;
-  uint32_t index;          /* of the group; 0 for a copy */
+  uint32_t index; /* of the group; 0 for a copy */
   Kernel *k;
-  uint32_t *buf;           /* buffer of every argument */
-  Known known[MAX_INSTR]; uint32_t nknown;
-  bool written[MAX_ARG];   /* arguments stored in place so far */
+  uint32_t *buf; /* buffer of every argument */
+  Known known[MAX_INSTR];
+  uint32_t nknown;
+  bool written[MAX_ARG]; /* arguments stored in place so far */
   Val clash;
 } Build;
 
@@ -47,8 +52,12 @@ static uint16_t instr_add(Build *b, Instr n) {
 }
 
 static uint16_t scalar_add(Build *b, Scalar fn, uint32_t stage, const uint16_t *in) {
-  return instr_add(b, (Instr){.op = I_SCALAR, .fn = (uint8_t)fn, .stage = (uint8_t)stage,
-                              .a = in[0], .b = in[1], .c = in[2]});
+  return instr_add(b, (Instr){.op = I_SCALAR,
+                              .fn = (uint8_t)fn,
+                              .stage = (uint8_t)stage,
+                              .a = in[0],
+                              .b = in[1],
+                              .c = in[2]});
 }
 
 /* An argument for `buffer` with this access, shared if there is one already. */
@@ -57,7 +66,8 @@ static uint32_t arg_add(Build *b, uint32_t buffer, const Arg *want) {
   for (uint32_t j = 0; j < k->narg; j++) {
     Arg *a = &k->arg[j];
     if (b->buf[j] != buffer || a->offset != want->offset || a->nguard != want->nguard) continue;
-    if (memcmp(a->stride, want->stride, sizeof a->stride) || memcmp(a->guard, want->guard, sizeof a->guard))
+    if (memcmp(a->stride, want->stride, sizeof a->stride) ||
+        memcmp(a->guard, want->guard, sizeof a->guard))
       continue;
     a->use |= want->use;
     return j;
@@ -102,8 +112,14 @@ static uint16_t load(Build *b, Val v, uint32_t stage) {
 static uint32_t stream_buffer(Lower *w, uint64_t stream) {
   uint32_t *word = NEW_ARRAY(w->p->arena, uint32_t, 2);
   word[0] = (uint32_t)stream, word[1] = (uint32_t)(stream >> 32);
-  PUSH(w->p->arena, w->p, buffer, (Buffer){.name = name_of_text(w->p->names, "stream"), .role = BUF_CONST,
-       .dtype = DTYPE_U32, .rank = 1, .dim = {2}, .elements = 2, .data = word});
+  PUSH(w->p->arena, w->p, buffer,
+       (Buffer){.name = name_of_text(w->p->names, "stream"),
+                .role = BUF_CONST,
+                .dtype = DTYPE_U32,
+                .rank = 1,
+                .dim = {2},
+                .elements = 2,
+                .data = word});
   return w->p->nbuffer - 1;
 }
 
@@ -112,19 +128,25 @@ static uint16_t random_value(Build *b, Val v, uint32_t stage) {
   Place key = {.buffer = lower_leaf(b->w, n->in[0])};
   Arg a = {.use = ARG_READ};
   uint32_t key_arg = arg_add(b, key.buffer, &a);
-  uint32_t stream = b->w->leaf[v] ? b->w->leaf[v] : (b->w->leaf[v] = stream_buffer(b->w, n->attr.random.stream));
+  uint32_t stream =
+      b->w->leaf[v] ? b->w->leaf[v] : (b->w->leaf[v] = stream_buffer(b->w, n->attr.random.stream));
   uint32_t stream_arg = arg_add(b, stream, &a);
   Place at = {.buffer = stream};
   int64_t step = 1;
   for (uint32_t i = n->shape.rank; i-- > 0;) at.stride[i] = step, step *= n->shape.dim[i].n;
   Arg where = arg_of(b, &at, &n->shape, ARG_READ);
   uint32_t address = arg_add(b, stream, &where);
-  return instr_add(b, (Instr){.op = I_RANDOM, .stage = (uint8_t)stage, .a = (uint16_t)key_arg,
-                              .b = (uint16_t)stream_arg, .c = (uint16_t)address});
+  return instr_add(b, (Instr){.op = I_RANDOM,
+                              .stage = (uint8_t)stage,
+                              .a = (uint16_t)key_arg,
+                              .b = (uint16_t)stream_arg,
+                              .c = (uint16_t)address});
 }
 
 static uint16_t constant(Build *b, Val v, uint32_t stage) {
-  return instr_add(b, (Instr){.op = I_CONST, .stage = (uint8_t)stage, .k = (float)node(b, v)->attr.constant.value});
+  return instr_add(
+      b,
+      (Instr){.op = I_CONST, .stage = (uint8_t)stage, .k = (float)node(b, v)->attr.constant.value});
 }
 
 static uint16_t compute(Build *b, Val v, uint32_t stage) {
@@ -135,8 +157,11 @@ static uint16_t compute(Build *b, Val v, uint32_t stage) {
   case OP_RANDOM: return random_value(b, v, stage);
   case OP_REDUCE: {
     uint16_t a = value(b, n->in[0], stage);
-    return instr_add(b, (Instr){.op = I_REDUCE, .fn = n->attr.reduce.fn, .stage = (uint8_t)stage,
-                                .axes = n->attr.reduce.axes, .a = a});
+    return instr_add(b, (Instr){.op = I_REDUCE,
+                                .fn = n->attr.reduce.fn,
+                                .stage = (uint8_t)stage,
+                                .axes = n->attr.reduce.axes,
+                                .a = a});
   }
   default:
     for (int i = 0; i < 3; i++)
@@ -161,7 +186,8 @@ static uint16_t value(Build *b, Val v, uint32_t stage) {
   const Node *n = node(b, v);
   uint16_t i;
   if (n->op == OP_CONST && n->attr.constant.kind == CONST_FILL) i = constant(b, v, stage);
-  else if (member(b, v) && (stage_of(b, v) == stage || !b->w->s->stored[v])) i = compute(b, v, stage);
+  else if (member(b, v) && (stage_of(b, v) == stage || !b->w->s->stored[v]))
+    i = compute(b, v, stage);
   else if (member(b, v) || group_loads(b->w->s, b->w->g, b->index, v)) i = load(b, v, stage);
   else i = compute(b, v, stage);
   if (b->nknown < MAX_INSTR) b->known[b->nknown++] = (Known){v, (uint8_t)stage, i};
@@ -289,7 +315,8 @@ bool lower_group(Lower *w, uint32_t group, Kernel *k, uint32_t *buf, Val *clash)
   if (contract(&b)) contract_set(&b, g->seed);
   else axes_set(k, &g->domain, g->kind == KERNEL_ROW ? g->axes : 0);
   name_set(&b, g->seed);
-  if (seed->op == OP_SLICE || seed->op == OP_EMBED || seed->op == OP_TRANSPOSE) move_build(&b, g->seed);
+  if (seed->op == OP_SLICE || seed->op == OP_EMBED || seed->op == OP_TRANSPOSE)
+    move_build(&b, g->seed);
   program_build(&b);
   spaces_set(k);
   *clash = b.clash;
@@ -306,7 +333,7 @@ void lower_copy(Lower *w, Val v, uint32_t target, Kernel *k, uint32_t *buf) {
   name_set(&b, v);
   const Node *n = node(&b, v);
   uint16_t from = n->op == OP_CONST && n->attr.constant.kind == CONST_FILL ? constant(&b, v, 0)
-                                                                          : load(&b, v, 0);
+                                                                           : load(&b, v, 0);
   Place at = {.buffer = target};
   int64_t step = 1;
   for (uint32_t i = n->shape.rank; i-- > 0;) at.stride[i] = step, step *= n->shape.dim[i].n;

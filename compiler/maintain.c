@@ -14,10 +14,10 @@ enum { DEPENDS_PARAM = 1, DEPENDS_OTHER = 2 };
 
 typedef struct {
   Graph *from, *to;
-  uint8_t *depends;  /* DEPENDS_ bits, per node of from */
-  bool *heavy;       /* contains a reduction or contraction */
+  uint8_t *depends; /* DEPENDS_ bits, per node of from */
+  bool *heavy;      /* contains a reduction or contraction */
   bool *kept;
-  Val *map;          /* node of from -> node of to, with kept values replaced */
+  Val *map; /* node of from -> node of to, with kept values replaced */
   Remarks *remarks;
 } Maintain;
 
@@ -30,7 +30,9 @@ static void facts_find(Maintain *m) {
   for (Val v = 1; v < g->nnode; v++) {
     const Node *n = graph_node(g, v);
     uint8_t cls = optab[n->op].cls;
-    m->depends[v] = cls == CLASS_LEAF ? leaf_depends(n->op) : n->op == OP_RANDOM ? DEPENDS_OTHER : 0;
+    m->depends[v] = cls == CLASS_LEAF    ? leaf_depends(n->op)
+                    : n->op == OP_RANDOM ? DEPENDS_OTHER
+                                         : 0;
     m->heavy[v] = cls == CLASS_REDUCE || cls == CLASS_CONTRACT;
     for (int i = 0; i < MAX_IN; i++)
       if (n->in[i]) {
@@ -65,9 +67,10 @@ static Val leaf_new(Maintain *m, Val v) {
   g->span = n->span, g->layer = n->layer;
   Val d = graph_decl(g, OP_STATE, name_of_text(g->names, text), DTYPE_F32, n->shape, FEED_NONE, 0);
   g->node[d].attr.decl.derived = 1;
-  remark_add(m->remarks, n->layer, n->span, n->op == OP_REDUCE
-             ? "row sums of the parameter are renewed by its update kernel"
-             : "the weight is kept as a compute copy, renewed by the update kernel");
+  remark_add(m->remarks, n->layer, n->span,
+             n->op == OP_REDUCE
+                 ? "row sums of the parameter are renewed by its update kernel"
+                 : "the weight is kept as a compute copy, renewed by the update kernel");
   return d;
 }
 

@@ -60,9 +60,17 @@ bool compile_facts(Compile *c) {
   ModelData d;
   if (!model_data(&c->front, &c->request, &d)) return false;
   if (!d.decl || (c->request.checks && d.rank)) return true; /* its declaration says enough */
-  DataRequest r = {.kind = d.kind, .path = d.path, .path2 = d.path2, .test = d.test, .test2 = d.test2,
-                   .normalize = d.normalize, .classes = d.classes, .rank = d.rank, .samples = d.samples,
-                   .test_samples = d.test_samples, .seed = d.seed};
+  DataRequest r = {.kind = d.kind,
+                   .path = d.path,
+                   .path2 = d.path2,
+                   .test = d.test,
+                   .test2 = d.test2,
+                   .normalize = d.normalize,
+                   .classes = d.classes,
+                   .rank = d.rank,
+                   .samples = d.samples,
+                   .test_samples = d.test_samples,
+                   .seed = d.seed};
   memcpy(r.dim, d.dim, sizeof r.dim);
   r.root[0] = c->data_folder;
   r.root[1] = getenv("LCWC_DATA");
@@ -71,8 +79,8 @@ bool compile_facts(Compile *c) {
   Data data;
   Fault fault = {0};
   if (!data_peek(&data, &r, &fault)) return c->exit = fault_print(&fault), false;
-  c->request.facts = (ModelFacts){.rank = data.rank, .dtype = data.dtype, .classes = data.classes,
-                                  .samples = data.train.count};
+  c->request.facts = (ModelFacts){
+      .rank = data.rank, .dtype = data.dtype, .classes = data.classes, .samples = data.train.count};
   memcpy(c->request.facts.dim, data.dim, sizeof data.dim);
   data_close(&data);
   return true;
@@ -111,7 +119,8 @@ static bool pass_tile(Compile *c) {
 }
 
 static bool pass_plan(Compile *c) {
-  c->plan = plan_make(c->program, &c->model, parse_flattened(&c->front), &c->front.sources, &c->perm);
+  c->plan =
+      plan_make(c->program, &c->model, parse_flattened(&c->front), &c->front.sources, &c->perm);
   return true;
 }
 
@@ -121,7 +130,8 @@ static bool pass_object(Compile *c) {
   uint32_t threads = c->threads ? c->threads : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
   Text why;
   text_init(&why, &c->pass);
-  if (host_compile(&c->perm, c->program->kernel, c->program->nkernel, c->plan, want, threads, &c->host, &why))
+  if (host_compile(&c->perm, c->program->kernel, c->program->nkernel, c->plan, want, threads,
+                   &c->host, &why))
     return true;
   return compile_fail(c, LCW_INTERNAL, "the host target refused a kernel: %s", why.s);
 }
@@ -135,9 +145,11 @@ static bool verified(Compile *c, Ir made, const char *pass) {
   bool ok = made == IR_GRAPH     ? graph_verify(&c->model.graph, &why)
             : made == IR_PROGRAM ? program_verify(c->program, &why)
                                  : true;
-  if (made == IR_PLAN && !plan_check(c->plan, c->plan->size, &fault)) ok = false, text_add(&why, "%s", fault.text);
+  if (made == IR_PLAN && !plan_check(c->plan, c->plan->size, &fault))
+    ok = false, text_add(&why, "%s", fault.text);
   if (ok) return true;
-  return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` made something wrong: %s", pass, why.s ? why.s : "");
+  return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` made something wrong: %s", pass,
+                      why.s ? why.s : "");
 }
 
 /* Prints what writes to a FILE into a Text. */
@@ -155,7 +167,8 @@ static void file_text(Compile *c, PassId pass, Text *out) {
 
 static void remarks_print(const Compile *c, Text *out) {
   for (uint32_t i = 0; i < c->remarks.nremark; i++)
-    text_add(out, "# %s: %s\n", name_text(c->names, c->remarks.remark[i].layer), c->remarks.remark[i].text);
+    text_add(out, "# %s: %s\n", name_text(c->names, c->remarks.remark[i].layer),
+             c->remarks.remark[i].text);
 }
 
 void compile_print(Compile *c, PassId pass, Text *out) {
@@ -197,7 +210,8 @@ static double now_ms(void) {
 }
 
 static void times_print(const Compile *c, PassId last) {
-  for (PassId p = 0; p <= last; p++) fprintf(stderr, "%10.2f ms  %s\n", c->ms[p], pass_info[p].name);
+  for (PassId p = 0; p <= last; p++)
+    fprintf(stderr, "%10.2f ms  %s\n", c->ms[p], pass_info[p].name);
 }
 
 /* One pass; false when the pipeline ends here. */
@@ -206,7 +220,9 @@ static bool pass_run(Compile *c, PassId p) {
   bool ok = pass_function[p](c);
   diags_print(&c->front.diags, stderr);
   if (!c->exit) c->exit = diags_exit(&c->front.diags);
-  if (!ok && !c->exit) return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` failed without a message", pass_info[p].name);
+  if (!ok && !c->exit)
+    return compile_fail(c, LCW_INTERNAL, "internal: pass `%s` failed without a message",
+                        pass_info[p].name);
   if (!ok || c->exit) return false;
   bool skip = c->request.checks && pass_info[p].to == IR_GRAPH; /* sizes only */
   if (!skip && !verified(c, pass_info[p].to, pass_info[p].name)) return false;

@@ -12,9 +12,12 @@ typedef struct {
   Arena *arena;
   Plan *plan;
   Text strings;
-  uint32_t *string_of; size_t nstring_of; /* offset of an interned name, 0: not yet there */
-  PlanStep *step; uint32_t nstep, capstep;
-  uint32_t *arg; uint32_t narg, caparg;
+  uint32_t *string_of;
+  size_t nstring_of; /* offset of an interned name, 0: not yet there */
+  PlanStep *step;
+  uint32_t nstep, capstep;
+  uint32_t *arg;
+  uint32_t narg, caparg;
 } Make;
 
 /* ---- strings ------------------------------------------------------------------------------- */
@@ -26,20 +29,25 @@ static uint32_t string_add(Make *k, const char *s, size_t n) {
   return at;
 }
 
-static uint32_t string_text(Make *k, const char *s) { return s && *s ? string_add(k, s, strlen(s)) : 0; }
+static uint32_t string_text(Make *k, const char *s) {
+  return s && *s ? string_add(k, s, strlen(s)) : 0;
+}
 
 static uint32_t string_name(Make *k, Name name) {
   if (!name) return 0;
   if (name >= k->nstring_of) {
     size_t want = size_max(1024, (size_t)name * 2);
-    k->string_of = arena_grow(k->arena, k->string_of, k->nstring_of * sizeof(uint32_t), want * sizeof(uint32_t));
+    k->string_of = arena_grow(k->arena, k->string_of, k->nstring_of * sizeof(uint32_t),
+                              want * sizeof(uint32_t));
     k->nstring_of = want;
   }
   if (!k->string_of[name]) k->string_of[name] = string_text(k, name_text(k->p->names, name));
   return k->string_of[name];
 }
 
-static uint32_t line_of(Make *k, Span at) { return at.file ? source_position(k->sources, at).line : 0; }
+static uint32_t line_of(Make *k, Span at) {
+  return at.file ? source_position(k->sources, at).line : 0;
+}
 
 /* ---- steps --------------------------------------------------------------------------------- */
 
@@ -60,7 +68,8 @@ static void phase_add(Make *k, Phase phase, uint32_t *call, uint8_t *seen) {
   while (end < k->p->ncall && k->p->call[end].phase == phase) end++;
   memset(seen, 0, k->p->nbuffer);
   for (uint32_t i = first; i < end; i++)
-    for (uint32_t j = 0; j < k->p->kernel[k->p->call[i].kernel]->narg; j++) seen[k->p->call[i].buf[j]] = 1;
+    for (uint32_t j = 0; j < k->p->kernel[k->p->call[i].kernel]->narg; j++)
+      seen[k->p->call[i].buf[j]] = 1;
   k->plan->phase[phase] = k->nstep;
   for (uint32_t b = 1; b < k->p->nbuffer; b++)
     if (seen[b] && k->p->buffer[b].role == BUF_INPUT) step_add(k, STEP_FEED, b - 1, 0, 0);
@@ -82,10 +91,17 @@ static void buffers_write(Make *k, PlanBuf *out, const uint64_t *offset, const u
   for (uint32_t b = 1; b < k->p->nbuffer; b++) {
     const Buffer *from = &k->p->buffer[b];
     PlanBuf *to = &out[b - 1];
-    *to = (PlanBuf){.name = string_name(k, from->name), .role = from->role, .dtype = from->dtype,
-                    .rank = from->rank, .feed = from->feed, .out = from->out, .line = line_of(k, from->span),
-                    .layer = string_name(k, from->layer), .bytes = buffer_bytes(from),
-                    .offset = offset[b], .data = data[b]};
+    *to = (PlanBuf){.name = string_name(k, from->name),
+                    .role = from->role,
+                    .dtype = from->dtype,
+                    .rank = from->rank,
+                    .feed = from->feed,
+                    .out = from->out,
+                    .line = line_of(k, from->span),
+                    .layer = string_name(k, from->layer),
+                    .bytes = buffer_bytes(from),
+                    .offset = offset[b],
+                    .data = data[b]};
     for (uint32_t i = 0; i < from->rank; i++) to->dim[i] = (uint32_t)from->dim[i];
     if (from->role == BUF_PARAM && k->m->nfold) to->fold = string_text(k, fold_text(k, from->name));
   }
@@ -95,9 +111,15 @@ static void kernels_write(Make *k, PlanKernel *out) {
   for (uint32_t i = 0; i < k->p->ncall; i++) {
     const Call *c = &k->p->call[i];
     const Kernel *from = k->p->kernel[c->kernel];
-    out[i] = (PlanKernel){.name = string_name(k, c->name), .line = line_of(k, c->span), .code = c->kernel,
-                          .narg = from->narg, .chunks = from->launch.chunks, .shared = from->launch.shared,
-                          .scratch = from->launch.scratch, .flops = from->flops, .bytes = from->bytes};
+    out[i] = (PlanKernel){.name = string_name(k, c->name),
+                          .line = line_of(k, c->span),
+                          .code = c->kernel,
+                          .narg = from->narg,
+                          .chunks = from->launch.chunks,
+                          .shared = from->launch.shared,
+                          .scratch = from->launch.scratch,
+                          .flops = from->flops,
+                          .bytes = from->bytes};
     memcpy(out[i].grid, from->launch.grid, sizeof out[i].grid);
     memcpy(out[i].block, from->launch.block, sizeof out[i].block);
   }
@@ -113,16 +135,31 @@ static const char *file_name(const Sources *s) {
 static void settings_write(Make *k, const char *source, PlanSettings *out) {
   const ModelSettings *s = &k->m->set;
   const ModelData *d = &k->m->data;
-  *out = (PlanSettings){
-      .seed = s->seed, .epochs = s->epochs, .batch = s->batch, .eval_every = s->eval_every,
-      .save_every = s->save_every, .classes = s->classes, .has_labels = s->classes > 0,
-      .params_lo = (uint32_t)k->m->free, .params_hi = (uint32_t)(k->m->free >> 32),
-      .net = string_text(k, s->net), .recipe = string_text(k, s->recipe), .data = string_text(k, s->data),
-      .lower = string_text(k, s->lower), .precision = string_text(k, s->precision),
-      .arguments = string_text(k, s->arguments), .source = string_text(k, source),
-      .source_kind = d->kind, .source_path = string_text(k, d->path), .source_path2 = string_text(k, d->path2),
-      .test_path = string_text(k, d->test), .test_path2 = string_text(k, d->test2), .normalize = d->normalize,
-      .synthetic_samples = d->samples, .synthetic_test = d->test_samples, .synthetic_seed = d->seed};
+  *out = (PlanSettings){.seed = s->seed,
+                        .epochs = s->epochs,
+                        .batch = s->batch,
+                        .eval_every = s->eval_every,
+                        .save_every = s->save_every,
+                        .classes = s->classes,
+                        .has_labels = s->classes > 0,
+                        .params_lo = (uint32_t)k->m->free,
+                        .params_hi = (uint32_t)(k->m->free >> 32),
+                        .net = string_text(k, s->net),
+                        .recipe = string_text(k, s->recipe),
+                        .data = string_text(k, s->data),
+                        .lower = string_text(k, s->lower),
+                        .precision = string_text(k, s->precision),
+                        .arguments = string_text(k, s->arguments),
+                        .source = string_text(k, source),
+                        .source_kind = d->kind,
+                        .source_path = string_text(k, d->path),
+                        .source_path2 = string_text(k, d->path2),
+                        .test_path = string_text(k, d->test),
+                        .test_path2 = string_text(k, d->test2),
+                        .normalize = d->normalize,
+                        .synthetic_samples = d->samples,
+                        .synthetic_test = d->test_samples,
+                        .synthetic_seed = d->seed};
   out->file = string_text(k, file_name(k->sources));
   out->sample_rank = d->rank;
   memcpy(out->sample_dim, d->dim, sizeof out->sample_dim);
@@ -130,7 +167,9 @@ static void settings_write(Make *k, const char *source, PlanSettings *out) {
 
 /* ---- the block ----------------------------------------------------------------------------- */
 
-typedef struct { uint64_t size; } Layout;
+typedef struct {
+  uint64_t size;
+} Layout;
 
 static uint64_t table_place(Layout *l, uint64_t count, uint64_t size) {
   uint64_t at = l->size;
@@ -146,7 +185,8 @@ static uint64_t *constants_place(Make *k, Layout *l) {
   return data;
 }
 
-Plan *plan_make(const Program *p, const Model *m, const char *source, Sources *sources, Arena *arena) {
+Plan *plan_make(const Program *p, const Model *m, const char *source, Sources *sources,
+                Arena *arena) {
   Plan head = {.magic = PLAN_MAGIC, .version = PLAN_VERSION};
   Make k = {.p = p, .m = m, .sources = sources, .arena = arena, .plan = &head};
   text_init(&k.strings, arena);

@@ -27,7 +27,8 @@ uint32_t program_kernel(Program *p, const Kernel *k) {
   return (p->bucket[i] = p->nkernel) - 1;
 }
 
-static const char *const role_name[BUF_ROLES] = {"input", "param", "state", "derived", "const", "temp", "output"};
+static const char *const role_name[BUF_ROLES] = {"input", "param", "state", "derived",
+                                                 "const", "temp",  "output"};
 static const char *const phase_name[PHASE_COUNT] = {"init", "prepare", "train", "eval", "probe"};
 
 void program_print(const Program *p, const Sources *sources, Text *out) {

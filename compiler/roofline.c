@@ -16,16 +16,19 @@ static double now(void) {
 }
 
 /* Twelve independent chains of vectors: enough to cover the latency of every machine so far. */
-#define CHAINS(V, SET, FMA, STORE, LANES)                                                        \
-  V x = SET(0.999f), y = SET(1e-3f), a[12];                                                      \
-  for (int i = 0; i < 12; i++) a[i] = SET((float)i);                                             \
-  for (long n = 0; n < FMA_LOOPS; n++) {                                                         \
-    a[0] = FMA(a[0], x, y), a[1] = FMA(a[1], x, y), a[2] = FMA(a[2], x, y), a[3] = FMA(a[3], x, y); \
-    a[4] = FMA(a[4], x, y), a[5] = FMA(a[5], x, y), a[6] = FMA(a[6], x, y), a[7] = FMA(a[7], x, y); \
-    a[8] = FMA(a[8], x, y), a[9] = FMA(a[9], x, y), a[10] = FMA(a[10], x, y), a[11] = FMA(a[11], x, y); \
-  }                                                                                              \
-  for (int i = 0; i < 12; i++) STORE(out + i * (LANES), a[i]);                                   \
-  return 24.0 * (LANES) * FMA_LOOPS
+#define CHAINS(V, SET, FMA, STORE, LANES)                                                          \
+  V x = SET(0.999f), y = SET(1e-3f), a[12];                                                        \
+  for (int i = 0; i < 12; i++) a[i] = SET((float)i);                                               \
+  for (long n = 0; n < FMA_LOOPS; n++) {                                                           \
+    a[0] = FMA(a[0], x, y), a[1] = FMA(a[1], x, y), a[2] = FMA(a[2], x, y),                        \
+    a[3] = FMA(a[3], x, y);                                                                        \
+    a[4] = FMA(a[4], x, y), a[5] = FMA(a[5], x, y), a[6] = FMA(a[6], x, y),                        \
+    a[7] = FMA(a[7], x, y);                                                                        \
+    a[8] = FMA(a[8], x, y), a[9] = FMA(a[9], x, y), a[10] = FMA(a[10], x, y),                      \
+    a[11] = FMA(a[11], x, y);                                                                      \
+  }                                                                                                \
+  for (int i = 0; i < 12; i++) STORE(out + i * (LANES), a[i]);                                     \
+  return 24.0 * (LANES)*FMA_LOOPS
 
 __attribute__((target("avx512f"))) static double chains_avx512(float *out) {
   CHAINS(__m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps, 16);
@@ -34,7 +37,9 @@ __attribute__((target("avx2,fma"))) static double chains_avx2(float *out) {
   CHAINS(__m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps, 8);
 }
 #define MUL_ADD(a, x, y) _mm_add_ps(_mm_mul_ps(a, x), y)
-static double chains_baseline(float *out) { CHAINS(__m128, _mm_set1_ps, MUL_ADD, _mm_storeu_ps, 4); }
+static double chains_baseline(float *out) {
+  CHAINS(__m128, _mm_set1_ps, MUL_ADD, _mm_storeu_ps, 4);
+}
 
 /* v and its momentum read and written, as an update does: 16 bytes an element. */
 static double stream(float *v, float *m) {
@@ -45,7 +50,11 @@ static double stream(float *v, float *m) {
   return 16.0 * STREAM_FLOATS;
 }
 
-typedef struct { const char *isa; pthread_barrier_t *ready; double flops, bytes; } Worker;
+typedef struct {
+  const char *isa;
+  pthread_barrier_t *ready;
+  double flops, bytes;
+} Worker;
 
 static void *worker_run(void *p) {
   Worker *w = p;
@@ -55,7 +64,9 @@ static void *worker_run(void *p) {
   for (int i = 0; i < REPEATS; i++) {
     pthread_barrier_wait(w->ready);
     double start = now();
-    double n = !strcmp(w->isa, "avx512") ? chains_avx512(out) : !strcmp(w->isa, "avx2") ? chains_avx2(out) : chains_baseline(out);
+    double n = !strcmp(w->isa, "avx512") ? chains_avx512(out)
+               : !strcmp(w->isa, "avx2") ? chains_avx2(out)
+                                         : chains_baseline(out);
     double rate = n / (now() - start);
     if (rate > w->flops) w->flops = rate;
     pthread_barrier_wait(w->ready);
