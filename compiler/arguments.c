@@ -180,9 +180,6 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
 
 /* ---- to a Compile -------------------------------------------------------------------------- */
 
-static const char *const lower_word[LOWER_COUNT] = {"fused",   "fused:epilogue", "fused:update",
-                                                    "unfused", "dense",          "projected"};
-
 static bool pass_word(const char *word, PassId *out) {
   if (word && (*out = pass_find(word)) == PASS_COUNT)
     return command_fail(
@@ -195,7 +192,7 @@ static bool pass_word(const char *word, PassId *out) {
 
 static bool lower_set(const char *word, Compile *c) {
   if (!word) return true;
-  while (c->lower < LOWER_COUNT && strcmp(lower_word[c->lower], word)) c->lower++;
+  c->lower = lowering_find(word);
   if (c->lower < LOWER_COUNT) return c->request.lower = word, true;
   return command_fail(LCW_USAGE,
                       "--lower knows no `%s`\nhelp: fused, fused:epilogue, fused:update, unfused, "

@@ -16,7 +16,7 @@
 
 typedef struct {
   Graph *from, *to;
-  Lowering lower;
+  const Lowerings *lower;
   Remarks *remarks;
 } Fuse;
 
@@ -113,8 +113,22 @@ static Val narrow(Fuse *f, Val a, bool ta, Val b, bool tb) {
   return 0;
 }
 
-static bool moves_out(const Fuse *f) {
-  return f->lower == LOWER_FUSED || f->lower == LOWER_EPILOGUE;
+Lowering lowering_of(const Lowerings *l, Name layer) {
+  return layer < l->nof && l->of[layer] ? (Lowering)(l->of[layer] - 1) : l->run;
+}
+
+/* Bytes that each merged form moves beyond the free layer. epilogue: t and u each read a matrix
+ * of the batch once more. update: dW is written and read instead of being used in the product's
+ * epilogue, and W is written and read beside V. */
+static bool epilogue_cheaper(int64_t batch, int64_t in, int64_t out) {
+  return batch * (in + out) <= 4 * in * out;
+}
+
+/* True if the rank-1 term of a weight [in, out] of this layer moves into epilogues. */
+static bool moves_out(const Fuse *f, int64_t batch, const Shape *w) {
+  Lowering form = lowering_of(f->lower, f->to->layer);
+  if (form == LOWER_FUSED) return epilogue_cheaper(batch, w->dim[0].n, w->dim[1].n);
+  return form == LOWER_EPILOGUE;
 }
 
 /* matmul with every rewriting applied. */
@@ -122,8 +136,9 @@ static Val contract(Fuse *f, Val a, bool ta, Val b, bool tb) {
   Val x, c, s, p;
   Val v = narrow(f, a, ta, b, tb);
   if (v) return v;
-  if (moves_out(f) && row_affine(f, b, &x, &c, &s)) return distribute(f, a, ta, x, c, s, tb);
-  if (moves_out(f) && !tb && row_scaled(f, b, &x, &p))
+  bool moves = moves_out(f, node(f, a)->shape.dim[ta ? 1 : 0].n, &node(f, b)->shape);
+  if (moves && row_affine(f, b, &x, &c, &s)) return distribute(f, a, ta, x, c, s, tb);
+  if (moves && !tb && row_scaled(f, b, &x, &p))
     return graph_map2(f->to, S_mul, contract(f, a, ta, x, false), p);
   return graph_matmul(f->to, a, ta, b, tb);
 }
@@ -136,6 +151,7 @@ static Val commute(Fuse *f, Val operand, uint32_t axes) {
   if (!c || node(f, product)->op != OP_MATMUL) return 0;
   Node n = *node(f, product);
   if (node(f, c)->shape.dim[0].n != n.shape.dim[0].n) return 0;
+  if (!moves_out(f, node(f, n.in[0])->shape.dim[n.attr.gemm.ta ? 0 : 1].n, &n.shape)) return 0;
   Val left = contract(f, n.in[0], !n.attr.gemm.ta, c, false); /* A^T c: [K,1] */
   remark_add(f->remarks, f->to->layer, f->to->span,
              "row sum of the weight gradient taken from t, not from dW");
@@ -156,7 +172,7 @@ static Val rebuild(Fuse *f, const Node *n, const Val *map) {
   if (n->op == OP_MATMUL) return contract(f, in[0], n->attr.gemm.ta, in[1], n->attr.gemm.tb);
   if (n->op == OP_REDUCE && n->attr.reduce.axes == 3 && node(f, in[0])->shape.rank == 2)
     return whole_sum(f, n, in[0]);
-  if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add && moves_out(f))
+  if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add)
     v = commute(f, in[0], n->attr.reduce.axes);
   return v ? v : graph_add_copy(f->to, n, map);
 }
@@ -169,7 +185,7 @@ static void roots_copy(Graph *to, const Graph *from, const Val *map) {
   }
 }
 
-void fuse_algebra(Graph *g, Lowering lower, Remarks *remarks) {
+void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
   graph_init(&to, g->arena, g->names);
   Fuse f = {g, &to, lower, remarks};

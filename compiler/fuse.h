@@ -21,14 +21,22 @@ typedef struct {
 } Remarks;
 void remark_add(Remarks *r, Name layer, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* The lowering of every layer: that of the run, or of its `@lower`. FUSED means that the cost model
+ * chooses between the two merged forms. */
+typedef struct {
+  Lowering run;
+  const uint8_t *of; uint32_t nof; /* by Name of the layer: its Lowering + 1; 0: as the run */
+} Lowerings;
+Lowering lowering_of(const Lowerings *l, Name layer);
+
 /* Step 1. contract(X + c (x) s, a) -> contract(X, a) + contract(c, a) (x) s, and its transposes;
  * sum_j c_j contract(a, b)_j -> contract(c a, b). Applied where `lower` says epilogue. */
-void fuse_algebra(Graph *g, Lowering lower, Remarks *remarks);
+void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks);
 
 /* Step 2. Values of parameters alone that a contraction or a reduction would redo each step
  * become DERIVED: stored by PHASE_PREPARE and by the phase that updates the parameter. Nothing
  * is kept for unfused and dense. */
-void fuse_maintain(Graph *g, Lowering lower, Remarks *remarks);
+void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks);
 
 /* ---- step 3: groups ------------------------------------------------------------------- */
 

@@ -18,6 +18,7 @@ typedef struct {
   bool *heavy;      /* contains a reduction or contraction */
   bool *kept;
   Val *map; /* node of from -> node of to, with kept values replaced */
+  const Lowerings *lower;
   Remarks *remarks;
 } Maintain;
 
@@ -42,6 +43,12 @@ static void facts_find(Maintain *m) {
   }
 }
 
+/* Nothing is kept for unfused and dense: they are what a library call would do. */
+static bool keeps(const Maintain *m, Val v) {
+  Lowering l = lowering_of(m->lower, graph_node(m->from, v)->layer);
+  return l != LOWER_UNFUSED && l != LOWER_DENSE;
+}
+
 static bool derived(const Maintain *m, Val v) { return m->depends[v] == DEPENDS_PARAM; }
 
 static void kept_find(Maintain *m) {
@@ -53,7 +60,7 @@ static void kept_find(Maintain *m) {
     if (!live[u] || derived(m, u)) continue;
     for (int i = 0; i < MAX_IN; i++) {
       Val v = n->in[i];
-      if (!v || !derived(m, v) || graph_node(g, v)->op == OP_PARAM) continue;
+      if (!v || !derived(m, v) || graph_node(g, v)->op == OP_PARAM || !keeps(m, v)) continue;
       if (m->heavy[v] || optab[n->op].cls == CLASS_CONTRACT) m->kept[v] = true;
     }
   }
@@ -108,12 +115,11 @@ static void updated_find(const Maintain *m, Val *leaf) {
   }
 }
 
-void fuse_maintain(Graph *g, Lowering lower, Remarks *remarks) {
-  if (lower == LOWER_UNFUSED || lower == LOWER_DENSE) return;
+void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
   graph_init(&to, g->arena, g->names);
   uint32_t n = g->nnode;
-  Maintain m = {.from = g, .to = &to, .remarks = remarks};
+  Maintain m = {.from = g, .to = &to, .lower = lower, .remarks = remarks};
   m.depends = NEW_ARRAY(g->arena, uint8_t, n);
   m.heavy = NEW_ARRAY(g->arena, bool, n);
   m.kept = NEW_ARRAY(g->arena, bool, n);

@@ -99,11 +99,34 @@ static bool pass_simplify(Compile *c) {
   return true;
 }
 
+/* The word of a lowering; LOWER_COUNT: none. */
+Lowering lowering_find(const char *word) {
+  static const char *const known[LOWER_COUNT] = {"fused", "fused:epilogue", "fused:update",
+                                                 "unfused", "dense", "projected"};
+  Lowering l = 0;
+  while (l < LOWER_COUNT && strcmp(known[l], word)) l++;
+  return l;
+}
+
+/* What `@lower` says, by layer; a word that only expand obeys leaves the run's. */
+static Lowerings layers_lower(Compile *c) {
+  Lowerings l = {.run = c->lower};
+  const Model *m = &c->model;
+  for (uint32_t i = 0; i < m->nlayer; i++)
+    if (m->layer[i].lower && m->layer[i].name >= l.nof) l.nof = m->layer[i].name + 1;
+  uint8_t *of = NEW_ARRAY(&c->pass, uint8_t, l.nof + 1);
+  for (uint32_t i = 0; i < m->nlayer; i++)
+    if (m->layer[i].lower) of[m->layer[i].name] = (uint8_t)(lowering_find(m->layer[i].lower) + 1);
+  l.of = of;
+  return l;
+}
+
 static bool pass_fuse(Compile *c) {
   Graph *g = &c->model.graph;
-  fuse_algebra(g, c->lower, &c->remarks);
+  Lowerings lower = layers_lower(c);
+  fuse_algebra(g, &lower, &c->remarks);
   graph_simplify(g);
-  fuse_maintain(g, c->lower, &c->remarks);
+  fuse_maintain(g, &lower, &c->remarks);
   graph_simplify(g);
   return true;
 }

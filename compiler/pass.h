@@ -21,6 +21,7 @@ typedef enum { IR_TEXT, IR_TREE, IR_GRAPH, IR_PROGRAM, IR_PLAN, IR_OBJECT } Ir;
 typedef struct { const char *name, *what; Ir from, to; } PassInfo;
 extern const PassInfo pass_info[PASS_COUNT];
 PassId pass_find(const char *name); /* PASS_COUNT: no such pass */
+Lowering lowering_find(const char *word); /* "fused:update"; LOWER_COUNT: no such word */
 
 typedef struct Compile {
   Arena perm, pass;              /* lifetimes: the compilation; one pass */
