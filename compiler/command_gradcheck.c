@@ -1,11 +1,15 @@
-/* command_gradcheck.c: is it right? In: a file and a net. Two checks, each against something that
+/* command_gradcheck.c: is it right? In: a file and a net. Three checks, each against something that
  * shares no code with what it checks:
  *
  *   gradients   the adjoints of the graph before any pass rewrites it, against central
  *               differences of the loss, both in float64: the derivation
- *   kernels     what one training step leaves in parameters, states and outputs, against the
- *               float64 interpreter under a bound of float32's rounding: every pass after it;
- *               where the bound is wider than the numbers, LOOSE of the largest element
+ *   kernels     every launch of a training step, from the numbers that it read, against the
+ *               float64 interpreter on the nodes it stands for: the emitter
+ *   step        what the step leaves in parameters, states and outputs, against the
+ *               interpreter on the graph before `fuse`: every pass in between
+ *
+ * Differences are judged by the bound of float32's rounding that the interpreter carries; where a
+ * whole step's bound is wider than the numbers, by LOOSE of the tensor's largest element.
  *
  * Out: a table, or lcwc.gradcheck/1; exit 5 when a number is wrong. */
 #include <math.h>
@@ -14,6 +18,7 @@
 #include "command.h"
 #include "compare.h"
 #include "gradcheck.h"
+#include "isolate.h"
 
 enum { ELEMENTS = 24, BATCH = 16, POINTS = 4 };
 #define TOLERANCE 1e-7
@@ -22,7 +27,13 @@ enum { ELEMENTS = 24, BATCH = 16, POINTS = 4 };
 #define FLOPS_PER_SECOND 2e8  /* of the interpreter, at least */
 #define SECONDS_LIMIT 180.0
 
-typedef struct { const Kernel *kernel; uint32_t launches, compared; bool wrong; Difference worst; const char *where; } KernelCheck;
+typedef struct {
+  const Kernel *kernel;
+  uint32_t launches, compared, skipped; /* outputs; skipped: only the whole step covers it */
+  bool wrong;
+  Difference worst;
+  const char *where;
+} KernelCheck;
 
 typedef struct {
   Arguments *a;
@@ -30,6 +41,7 @@ typedef struct {
   Compile expanded;            /* for the gradients: a small batch, stopped before simplify */
   GradCheck *leaf; uint32_t nleaf;
   KernelCheck *kernel; uint32_t nkernel;
+  KernelCheck step;            /* the whole of it */
   uint32_t wrong;
   int exit;
 } Check;
@@ -97,7 +109,7 @@ static bool gradients_expand(Check *x, Arguments *small) {
   batch_limit(x, small);
   Compile *c = &x->expanded;
   bool ok = arguments_compile(small, c);
-  c->front.diags.warnings_off = true;
+  c->front.diags.errors_only = true;
   c->times = false;
   ok = ok && compile_run(c, small->place[0], PASS_expand);
   x->exit = c->exit;
@@ -136,29 +148,54 @@ static KernelCheck *kernel_of(Check *x, const Kernel *k) {
   return &x->kernel[x->nkernel++];
 }
 
-/* What a call writes that outlives the step. */
-static void call_compare(Check *x, const Call *call) {
-  const Program *p = x->compare.host.program;
-  const Kernel *k = p->kernel[call->kernel];
-  KernelCheck *r = kernel_of(x, k);
+/* Adds what was found for one call to its kernel. */
+static void call_take(Check *x, const Call *call, const LaunchCheck *c) {
+  KernelCheck *r = kernel_of(x, x->compare.host.program->kernel[call->kernel]);
   r->launches++;
-  for (uint32_t j = 0; j < k->narg; j++) {
-    Difference d;
-    if (!(k->arg[j].use & ARG_WRITE) || !compare_buffer(&x->compare, call->buf[j] - 1, &d)) continue;
-    const Buffer *b = &p->buffer[call->buf[j]];
-    bool wrong = difference_wrong(&d, b->role == BUF_OUTPUT && b->out == OUT_HIT), worse = !r->compared++ || d.ratio > r->worst.ratio;
-    if ((wrong && !r->wrong) || (worse && wrong == r->wrong)) r->worst = d, r->where = name_text(p->names, b->name);
-    r->wrong = r->wrong || wrong;
-  }
+  r->skipped += c->skipped;
+  if (!c->compared) return;
+  if (!r->compared || c->worst.ratio > r->worst.ratio) r->worst = c->worst, r->where = c->where;
+  r->compared += c->compared;
+  r->wrong = !(r->worst.ratio <= 1);
+}
+
+/* One tensor that the step leaves. */
+static void tensor_take(Check *x, uint32_t buffer) {
+  const Buffer *b = &x->compare.host.program->buffer[buffer];
+  KernelCheck *r = &x->step;
+  Difference d;
+  if (!compare_buffer(&x->compare, buffer - 1, &d)) return;
+  bool wrong = difference_wrong(&d, b->role == BUF_OUTPUT && b->out == OUT_HIT);
+  bool worse = !r->compared++ || d.ratio > r->worst.ratio;
+  if ((wrong && !r->wrong) || (worse && wrong == r->wrong)) r->worst = d, r->where = name_text(x->compare.host.names, b->name);
+  r->wrong = r->wrong || wrong;
+}
+
+/* What the step has written to parameters, states and outputs, by its last call. */
+static void step_take(Check *x) {
+  const Program *p = x->compare.host.program;
+  bool *written = NEW_ARRAY(&x->compare.host.perm, bool, p->nbuffer);
+  for (uint32_t i = 0; i < p->ncall; i++)
+    for (uint32_t j = 0; p->call[i].phase == PHASE_TRAIN && j < p->kernel[p->call[i].kernel]->narg; j++)
+      if (p->kernel[p->call[i].kernel]->arg[j].use & ARG_WRITE) written[p->call[i].buf[j]] = true;
+  for (uint32_t b = 1; b < p->nbuffer; b++)
+    if (written[b]) tensor_take(x, b);
 }
 
 static bool kernels_check(Check *x) {
   const Program *p = x->compare.host.program;
-  if (!affordable(x, forward_flops(&x->compare.host.model) * 12)) return false;
-  if (!compare_step(&x->compare, &x->exit)) return false;
+  if (!affordable(x, forward_flops(&x->compare.host.model) * 24)) return false;
+  Isolate isolate;
+  isolate_open(&isolate, &x->compare.host, x->compare.session.device);
+  x->compare.session.exec.device = &isolate.device;
+  bool ok = compare_step(&x->compare, &x->exit);
+  x->compare.session.exec.device = isolate.real;
+  if (!ok) return false;
   x->kernel = NEW_ARRAY(&x->compare.host.perm, KernelCheck, p->nkernel);
   for (uint32_t i = 0; i < p->ncall; i++)
-    if (p->call[i].phase == PHASE_TRAIN) call_compare(x, &p->call[i]);
+    if (p->call[i].phase == PHASE_TRAIN) call_take(x, &p->call[i], &isolate.check[i]);
+  x->step.launches = 1;
+  step_take(x);
   return true;
 }
 
@@ -177,19 +214,36 @@ static void gradients_print(const Check *x, Text *out) {
   }
 }
 
+static void kernel_print_line(const KernelCheck *k, const char *name, Text *out) {
+  text_add(out, "%11.2e %11.2e %8u  %s, %s%s\n", k->worst.ratio, relative(&k->worst), k->launches, name, k->where,
+           k->wrong ? "  WRONG" : is_loose(&k->worst) ? "  (the bound is wider than the numbers)" : "");
+}
+
 static void kernels_print(const Check *x, Text *out) {
-  text_add(out, "\nkernels of one training step against float64; wrong above 1: the largest difference over its bound\n\n"
+  text_add(out, "\nkernels of one training step, each from the numbers that it read, against float64; wrong above 1\n\n"
            "%11s %11s %8s  %s\n", "of bound", "relative", "launches", "kernel, tensor");
   for (uint32_t i = 0; i < x->nkernel; i++) {
     const KernelCheck *k = &x->kernel[i];
-    if (!k->compared) text_add(out, "%11s %11s %8u  %s, by what the others make of it\n", "-", "-", k->launches, k->kernel->name);
-    else text_add(out, "%11.2e %11.2e %8u  %s, %s%s\n", k->worst.ratio, relative(&k->worst), k->launches, k->kernel->name, k->where,
-                  k->wrong ? "  WRONG" : is_loose(&k->worst) ? "  (the bound is wider than the numbers)" : "");
+    if (k->compared) kernel_print_line(k, k->kernel->name, out);
+    else text_add(out, "%11s %11s %8u  %s, by the whole step only\n", "-", "-", k->launches, k->kernel->name);
   }
+  text_add(out, "\nthe whole step, from equal parameters: the worst of the %u tensors that it leaves\n\n", x->step.compared);
+  kernel_print_line(&x->step, "step", out);
   text_add(out, "\n%s\n", x->wrong ? "numbers are wrong" : "all agree");
 }
 
 static const char *json_number(Arena *arena, double x) { return isfinite(x) ? arena_printf(arena, "%.6g", x) : "null"; }
+
+static void kernel_json(const KernelCheck *k, const char *name, Arena *arena, Text *out) {
+  text_add(out, "{\"name\":");
+  text_json(out, name);
+  text_add(out, ",\"launches\":%u,\"compared\":%u,\"skipped\":%u", k->launches, k->compared, k->skipped);
+  if (k->compared) {
+    text_add(out, ",\"of_bound\":%s,\"relative\":%s,\"tensor\":", json_number(arena, k->worst.ratio), json_number(arena, relative(&k->worst)));
+    text_json(out, k->where);
+  }
+  text_add(out, ",\"ok\":%s}", k->wrong ? "false" : "true");
+}
 
 static void json_print(Check *x, Text *out) {
   const Graph *g = &x->expanded.model.graph;
@@ -206,20 +260,18 @@ static void json_print(Check *x, Text *out) {
   }
   text_add(out, "],\"kernels\":[");
   for (uint32_t i = 0; i < x->nkernel; i++) {
-    const KernelCheck *k = &x->kernel[i];
-    text_add(out, "%s{\"name\":", i ? "," : "");
-    text_json(out, k->kernel->name);
-    text_add(out, ",\"launches\":%u,\"compared\":%u", k->launches, k->compared);
-    if (k->compared) text_add(out, ",\"of_bound\":%s,\"relative\":%s,\"tensor\":", json_number(arena, k->worst.ratio), json_number(arena, relative(&k->worst)));
-    if (k->compared) text_json(out, k->where);
-    text_add(out, ",\"ok\":%s}", k->wrong ? "false" : "true");
+    if (i) text_add(out, ",");
+    kernel_json(&x->kernel[i], x->kernel[i].kernel->name, arena, out);
   }
-  text_add(out, "]}\n");
+  text_add(out, "],\"step\":");
+  kernel_json(&x->step, "step", arena, out);
+  text_add(out, "}\n");
 }
 
 static int report(Check *x) {
   for (uint32_t i = 0; i < x->nleaf; i++) x->wrong += leaf_wrong(&x->leaf[i]);
   for (uint32_t i = 0; i < x->nkernel; i++) x->wrong += x->kernel[i].wrong;
+  x->wrong += x->step.wrong;
   Text out;
   text_init(&out, &x->expanded.perm);
   if (x->a->run.json) json_print(x, &out);

@@ -108,6 +108,7 @@ typedef struct {
   bool muted;           /* parts of a dropped message are dropped too */
   bool remarks;         /* -Wall: print SEV_REMARK */
   bool warnings_off;    /* -w */
+  bool errors_only;     /* a file compiled once more: the rest was said */
   bool brief;           /* --diag=short: one line each */
   ColorMode color;
   int exit;             /* of the first error: 1, 2, 3, 4 or 6; 0 without errors */

@@ -117,6 +117,7 @@ typedef struct {
   uint64_t elements;
   const void *data;                /* BUF_CONST: its bytes */
   uint32_t same;                   /* a view: shares the memory of this buffer; 0 none */
+  uint32_t value;                  /* node of the fused Graph that it was made for */
   Span span;
 } Buffer;
 

@@ -1,0 +1,27 @@
+/* isolate.h: every launch of a training step by itself. A device that stands before the host's: it
+ * notes what a launch reads and what it writes, and computes the nodes of the fused Graph that the
+ * kernel stands for in float64 from the very numbers that it read. So an error is seen at the
+ * kernel that makes it, under a bound of that kernel alone.
+ *
+ *   Isolate s; isolate_open(&s, &compile, plan, session.device); executor.device = &s.device; */
+#ifndef LCW_ISOLATE_H
+#define LCW_ISOLATE_H
+#include "compare.h"
+
+typedef struct {
+  Difference worst;
+  const char *where;           /* the tensor with the worst */
+  uint32_t compared, skipped;  /* outputs; skipped: one that needs more than the launch reads */
+} LaunchCheck;
+
+typedef struct {
+  Device device;               /* first, so that a Device of it is an Isolate */
+  Device *real;
+  const Compile *c;
+  LaunchCheck *check;          /* [calls of the program] */
+  bool *written;               /* [buffers of the program] by an earlier launch of the step */
+} Isolate;
+
+void isolate_open(Isolate *s, Compile *c, Device *real);
+
+#endif
