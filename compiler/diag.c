@@ -41,7 +41,7 @@ static bool is_dropped(const Diags *d, DiagId id, Span at) {
   Severity severity = diag_info[id].severity;
   if (severity == SEV_REMARK && !d->remarks) return true;
   if (severity == SEV_WARNING && d->warnings_off) return true;
-  if (severity >= SEV_WARNING && d->errors_only) return true;
+  if (severity < SEV_ERROR && d->errors_only) return true;
   for (size_t i = 0; at.file && d->ndiag < KEPT_MAX && i < d->ndiag; i++) {
     const Diag *e = &d->diag[i];
     if (e->id == id && e->at.file == at.file && e->at.off == at.off && e->at.len == at.len)

@@ -35,7 +35,7 @@ static const Row row[] = {
     {"lcwc inspect small.lcwnet mlp", 0, "update of v with momentum; s: row sums of the set", NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "input gradient; rank-1 term u (x) c; gradient of the activation", NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "not fused with the contraction of hidden.0.linear before it", NULL},
-    {"lcwc inspect small.lcwnet mlp", 0, "hidden.0.linear to linear: lcw, fused:epilogue", NULL},
+    {"lcwc inspect small.lcwnet mlp", 0, "lcw, fused:epilogue", NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "at small.lcwnet:8:18", NULL},
     {"lcwc inspect small.lcwnet mlp --lower=fused:update", 0, "lcw, fused:update", NULL},
     {"lcwc inspect small.lcwnet mlp --lower=dense", 0, "lcw, dense", NULL},
