@@ -23,8 +23,8 @@
 enum { ELEMENTS = 24, BATCH = 16, POINTS = 4 };
 #define TOLERANCE 1e-7
 #define LOOSE 1e-3
-#define LOOSE_FLOOR 1e-6      /* of numbers that are 0 but for rounding */
-#define FLOPS_PER_SECOND 2e8  /* of the interpreter, at least */
+#define LOOSE_FLOOR 1e-6     /* of numbers that are 0 but for rounding */
+#define FLOPS_PER_SECOND 2e8 /* of the interpreter, at least */
 #define SECONDS_LIMIT 180.0
 
 typedef struct {
@@ -38,10 +38,12 @@ typedef struct {
 typedef struct {
   Arguments *a;
   Compare compare;
-  Compile expanded;            /* for the gradients: a small batch, stopped before simplify */
-  GradCheck *leaf; uint32_t nleaf;
-  KernelCheck *kernel; uint32_t nkernel;
-  KernelCheck step;            /* the whole of it */
+  Compile expanded; /* for the gradients: a small batch, stopped before simplify */
+  GradCheck *leaf;
+  uint32_t nleaf;
+  KernelCheck *kernel;
+  uint32_t nkernel;
+  KernelCheck step; /* the whole of it */
   uint32_t wrong;
   int exit;
 } Check;
@@ -57,8 +59,11 @@ static double forward_flops(const Model *m) {
 static bool affordable(Check *x, double flops) {
   double seconds = flops / FLOPS_PER_SECOND;
   if (seconds < SECONDS_LIMIT) return true;
-  x->exit = command_fail(LCW_LIMIT, "the check would take about %.0f minutes: float64 is interpreted\n"
-                         "help: check a smaller net of the same kind, as -D depth=3 -D width=8, or --set batch=16", ceil(seconds / 60));
+  x->exit = command_fail(
+      LCW_LIMIT,
+      "the check would take about %.0f minutes: float64 is interpreted\n"
+      "help: check a smaller net of the same kind, as -D depth=3 -D width=8, or --set batch=16",
+      ceil(seconds / 60));
   return false;
 }
 
@@ -69,7 +74,8 @@ static void batch_limit(Check *x, Arguments *small) {
   *small = *x->a;
   for (uint32_t i = 0; i < small->nset; i++)
     if (!strncmp(small->set[i], "batch=", 6)) return;
-  if (x->compare.plan->set.batch > BATCH && small->nset < MAX_DEFINE) small->set[small->nset++] = "batch=16";
+  if (x->compare.plan->set.batch > BATCH && small->nset < MAX_DEFINE)
+    small->set[small->nset++] = "batch=16";
 }
 
 /* The mean of the training loss, appended to the graph; 0: it has none. */
@@ -120,11 +126,15 @@ static bool gradients_check(Check *x) {
   Graph *g = &x->expanded.model.graph;
   Arena *arena = &x->expanded.perm;
   Val loss = loss_mean(g), *leaf = leaves_find(x, g, arena);
-  if (!affordable(x, forward_flops(&x->expanded.model) * POINTS * ELEMENTS * (x->nleaf + 1.0))) return false;
+  if (!affordable(x, forward_flops(&x->expanded.model) * POINTS * ELEMENTS * (x->nleaf + 1.0)))
+    return false;
   const double **value = leaves_start(x, g, arena);
   x->leaf = NEW_ARRAY(arena, GradCheck, x->nleaf);
-  if (!loss || !value || !graph_check_gradient(g, arena, loss, value, leaf, x->nleaf, ELEMENTS, x->leaf))
-    return x->exit = command_fail(LCW_INTERNAL, "internal: the gradient cannot be checked: %s", g->error), false;
+  if (!loss || !value ||
+      !graph_check_gradient(g, arena, loss, value, leaf, x->nleaf, ELEMENTS, x->leaf))
+    return x->exit =
+               command_fail(LCW_INTERNAL, "internal: the gradient cannot be checked: %s", g->error),
+           false;
   return true;
 }
 
@@ -133,12 +143,15 @@ static bool leaf_wrong(const GradCheck *r) { return !(r->error <= TOLERANCE); }
 /* ---- kernels ------------------------------------------------------------------------------- */
 
 /* The difference over the largest element of its tensor. */
-static double relative(const Difference *d) { return d->largest > 0 ? d->difference / d->largest : d->difference; }
+static double relative(const Difference *d) {
+  return d->largest > 0 ? d->difference / d->largest : d->difference;
+}
 
 static bool is_loose(const Difference *d) { return d->bound > d->largest; }
 
 static bool difference_wrong(const Difference *d, bool discrete) {
-  return !(d->ratio <= 1) || (is_loose(d) && !discrete && relative(d) > LOOSE && d->difference > LOOSE_FLOOR);
+  return !(d->ratio <= 1) ||
+         (is_loose(d) && !discrete && relative(d) > LOOSE && d->difference > LOOSE_FLOOR);
 }
 
 static KernelCheck *kernel_of(Check *x, const Kernel *k) {
@@ -167,7 +180,8 @@ static void tensor_take(Check *x, uint32_t buffer) {
   if (!compare_buffer(&x->compare, buffer - 1, &d)) return;
   bool wrong = difference_wrong(&d, b->role == BUF_OUTPUT && b->out == OUT_HIT);
   bool worse = !r->compared++ || d.ratio > r->worst.ratio;
-  if ((wrong && !r->wrong) || (worse && wrong == r->wrong)) r->worst = d, r->where = name_text(x->compare.host.names, b->name);
+  if ((wrong && !r->wrong) || (worse && wrong == r->wrong))
+    r->worst = d, r->where = name_text(x->compare.host.names, b->name);
   r->wrong = r->wrong || wrong;
 }
 
@@ -176,7 +190,8 @@ static void step_take(Check *x) {
   const Program *p = x->compare.host.program;
   bool *written = NEW_ARRAY(&x->compare.host.perm, bool, p->nbuffer);
   for (uint32_t i = 0; i < p->ncall; i++)
-    for (uint32_t j = 0; p->call[i].phase == PHASE_TRAIN && j < p->kernel[p->call[i].kernel]->narg; j++)
+    for (uint32_t j = 0; p->call[i].phase == PHASE_TRAIN && j < p->kernel[p->call[i].kernel]->narg;
+         j++)
       if (p->kernel[p->call[i].kernel]->arg[j].use & ARG_WRITE) written[p->call[i].buf[j]] = true;
   for (uint32_t b = 1; b < p->nbuffer; b++)
     if (written[b]) tensor_take(x, b);
@@ -199,47 +214,67 @@ static bool kernels_check(Check *x) {
   return true;
 }
 
-
 /* ---- report -------------------------------------------------------------------------------- */
 
 static void gradients_print(const Check *x, Text *out) {
   const Graph *g = &x->expanded.model.graph;
-  text_add(out, "gradients of the graph against central differences, float64, batch %llu; wrong above %g\n\n%11s %11s %8s %6s  %s\n",
-           (unsigned long long)x->expanded.model.set.batch, TOLERANCE, "error", "largest", "elements", "kinks", "parameter");
+  text_add(out,
+           "gradients of the graph against central differences, float64, batch %llu; wrong above "
+           "%g\n\n%11s %11s %8s %6s  %s\n",
+           (unsigned long long)x->expanded.model.set.batch, TOLERANCE, "error", "largest",
+           "elements", "kinks", "parameter");
   for (uint32_t i = 0; i < x->nleaf; i++) {
     const GradCheck *r = &x->leaf[i];
     text_add(out, "%11.2e %11.2e %8u %6u  %s%s\n", r->error, r->largest, r->checked, r->kinks,
              name_text(g->names, graph_node(g, r->leaf)->attr.decl.name),
-             leaf_wrong(r) ? "  WRONG" : r->faint ? "  (no element stands out of the rounding of the loss)" : "");
+             leaf_wrong(r) ? "  WRONG"
+             : r->faint    ? "  (no element stands out of the rounding of the loss)"
+                           : "");
   }
 }
 
 static void kernel_print_line(const KernelCheck *k, const char *name, Text *out) {
-  text_add(out, "%11.2e %11.2e %8u  %s, %s%s\n", k->worst.ratio, relative(&k->worst), k->launches, name, k->where,
-           k->wrong ? "  WRONG" : is_loose(&k->worst) ? "  (the bound is wider than the numbers)" : "");
+  text_add(out, "%11.2e %11.2e %8u  %s, %s%s\n", k->worst.ratio, relative(&k->worst), k->launches,
+           name, k->where,
+           k->wrong              ? "  WRONG"
+           : is_loose(&k->worst) ? "  (the bound is wider than the numbers)"
+                                 : "");
 }
 
 static void kernels_print(const Check *x, Text *out) {
-  text_add(out, "\nkernels of one training step, each from the numbers that it read, against float64; wrong above 1\n\n"
-           "%11s %11s %8s  %s\n", "of bound", "relative", "launches", "kernel, tensor");
+  text_add(out,
+           "\nkernels of one training step, each from the numbers that it read, against float64; "
+           "wrong above 1\n\n"
+           "%11s %11s %8s  %s\n",
+           "of bound", "relative", "launches", "kernel, tensor");
   for (uint32_t i = 0; i < x->nkernel; i++) {
     const KernelCheck *k = &x->kernel[i];
     if (k->compared) kernel_print_line(k, k->kernel->name, out);
-    else text_add(out, "%11s %11s %8u  %s, by the whole step only\n", "-", "-", k->launches, k->kernel->name);
+    else
+      text_add(out, "%11s %11s %8u  %s, by the whole step only\n", "-", "-", k->launches,
+               k->kernel->name);
   }
-  text_add(out, "\nthe whole step, from equal parameters: the worst of the %u tensors that it leaves\n\n", x->step.compared);
+  text_add(
+      out,
+      "\nthe whole step, from equal parameters: the worst of the %u tensors that it leaves\n\n",
+      x->step.compared);
   kernel_print_line(&x->step, "step", out);
   text_add(out, "\n%s\n", x->wrong ? "numbers are wrong" : "all agree");
 }
 
-static const char *json_number(Arena *arena, double x) { return isfinite(x) ? arena_printf(arena, "%.6g", x) : "null"; }
+static const char *json_number(Arena *arena, double x) {
+  return isfinite(x) ? arena_printf(arena, "%.6g", x) : "null";
+}
 
 static void kernel_json(const KernelCheck *k, const char *name, Arena *arena, Text *out) {
   text_add(out, "{\"name\":");
   text_json(out, name);
-  text_add(out, ",\"launches\":%u,\"compared\":%u,\"skipped\":%u", k->launches, k->compared, k->skipped);
+  text_add(out, ",\"launches\":%u,\"compared\":%u,\"skipped\":%u", k->launches, k->compared,
+           k->skipped);
   if (k->compared) {
-    text_add(out, ",\"of_bound\":%s,\"relative\":%s,\"tensor\":", json_number(arena, k->worst.ratio), json_number(arena, relative(&k->worst)));
+    text_add(out,
+             ",\"of_bound\":%s,\"relative\":%s,\"tensor\":", json_number(arena, k->worst.ratio),
+             json_number(arena, relative(&k->worst)));
     text_json(out, k->where);
   }
   text_add(out, ",\"ok\":%s}", k->wrong ? "false" : "true");
@@ -250,13 +285,16 @@ static void json_print(Check *x, Text *out) {
   Arena *arena = &x->expanded.perm;
   text_add(out, "{\"schema\":\"lcwc.gradcheck/1\",\"net\":");
   text_json(out, x->expanded.model.set.net);
-  text_add(out, ",\"lower\":\"%s\",\"wrong\":%u,\"tolerance\":%g,\"gradients\":[", x->compare.host.model.set.lower, x->wrong, TOLERANCE);
+  text_add(out, ",\"lower\":\"%s\",\"wrong\":%u,\"tolerance\":%g,\"gradients\":[",
+           x->compare.host.model.set.lower, x->wrong, TOLERANCE);
   for (uint32_t i = 0; i < x->nleaf; i++) {
     const GradCheck *r = &x->leaf[i];
     text_add(out, "%s{\"parameter\":", i ? "," : "");
     text_json(out, name_text(g->names, graph_node(g, r->leaf)->attr.decl.name));
-    text_add(out, ",\"error\":%s,\"largest\":%s,\"elements\":%u,\"kinks\":%u,\"faint\":%s,\"ok\":%s}", json_number(arena, r->error),
-             json_number(arena, r->largest), r->checked, r->kinks, r->faint ? "true" : "false", leaf_wrong(r) ? "false" : "true");
+    text_add(out,
+             ",\"error\":%s,\"largest\":%s,\"elements\":%u,\"kinks\":%u,\"faint\":%s,\"ok\":%s}",
+             json_number(arena, r->error), json_number(arena, r->largest), r->checked, r->kinks,
+             r->faint ? "true" : "false", leaf_wrong(r) ? "false" : "true");
   }
   text_add(out, "],\"kernels\":[");
   for (uint32_t i = 0; i < x->nkernel; i++) {
@@ -286,7 +324,8 @@ int command_gradcheck(int argc, char **argv) {
   if (code >= 0) return code;
   Check x = {.a = &a};
   compile_init(&x.expanded);
-  bool ok = compare_open(&x.compare, &a, &x.exit) && gradients_expand(&x, &small) && gradients_check(&x) && kernels_check(&x);
+  bool ok = compare_open(&x.compare, &a, &x.exit) && gradients_expand(&x, &small) &&
+            gradients_check(&x) && kernels_check(&x);
   code = ok ? report(&x) : x.exit;
   compile_release(&x.expanded);
   compare_close(&x.compare);

@@ -1,7 +1,7 @@
-/* command_inspect.c: the kernels of a phase, one entry for each distinct code. In: a file and a net.
- * Out: for each what was fused into it and what was not and why, its flops, bytes and intensity,
- * and, for the training step, the time measured, its share of the step and of the peak; a table
- * or the object lcwc.inspect/1. */
+/* command_inspect.c: the kernels of a phase, one entry for each distinct code. In: a file and a
+ * net. Out: for each what was fused into it and what was not and why, its flops, bytes and
+ * intensity, and, for the training step, the time measured, its share of the step and of the peak;
+ * a table or the object lcwc.inspect/1. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +15,20 @@ enum { PROFILE_STEPS = 30, LAYERS_SHOWN = 3 };
 
 typedef struct {
   const Kernel *kernel;
-  const Call **call; uint32_t ncall, capcall;
+  const Call **call;
+  uint32_t ncall, capcall;
   Parts fused, refused;
-  double seconds;               /* of all its launches in one step */
+  double seconds; /* of all its launches in one step */
 } Entry;
 
 typedef struct {
   Compile *c;
   Phase phase;
-  const char *want;             /* --kernel, or NULL */
-  Entry **entry; uint32_t nentry, capentry;
-  Entry **by_code;              /* [program->nkernel] */
-  double step_seconds;          /* 0: not measured */
+  const char *want; /* --kernel, or NULL */
+  Entry **entry;
+  uint32_t nentry, capentry;
+  Entry **by_code;     /* [program->nkernel] */
+  double step_seconds; /* 0: not measured */
   Roofline peak;
   uint32_t threads, ncall;
 } Inspect;
@@ -43,7 +45,8 @@ static void part_add(Arena *arena, Parts *p, const char *text) {
 static void remarks_take(Inspect *x, Entry *e, uint32_t n) {
   const Remarks *r = &x->c->remarks;
   for (uint32_t i = 0; x->phase == PHASE_TRAIN && i < r->nremark; i++)
-    if (r->remark[i].group == n && e->refused.npart < 2) part_add(&x->c->perm, &e->refused, r->remark[i].text);
+    if (r->remark[i].group == n && e->refused.npart < 2)
+      part_add(&x->c->perm, &e->refused, r->remark[i].text);
 }
 
 static void call_take(Inspect *x, const Call *call, uint32_t n) {
@@ -69,7 +72,10 @@ static bool entries_collect(Inspect *x) {
       if (!x->want || strstr(name, x->want)) call_take(x, &p->call[i], x->ncall);
     }
   return x->nentry || !x->want ||
-         compile_fail(x->c, LCW_USAGE, "no kernel of this phase has a name that contains `%s`\nhelp: without --kernel all are shown", x->want);
+         compile_fail(x->c, LCW_USAGE,
+                      "no kernel of this phase has a name that contains `%s`\nhelp: without "
+                      "--kernel all are shown",
+                      x->want);
 }
 
 /* ---- measuring ----------------------------------------------------------------------------- */
@@ -98,7 +104,8 @@ static bool measure(Inspect *x, RunOptions *o) {
   Text why;
   text_init(&why, &c->perm);
   HostJit *jit = host_load(&c->host, &plan, &table, &why);
-  if (!jit) return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
+  if (!jit)
+    return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
   o->file_folder = compile_folder(c);
   Profile f = {0};
   c->exit = profile_run(plan, table, o, PROFILE_STEPS, &f);
@@ -115,7 +122,8 @@ static bool measure(Inspect *x, RunOptions *o) {
 static const char *form_of(const Inspect *x, const ModelLayer *l) {
   const Remarks *r = &x->c->remarks;
   const char *form = "plain";
-  if (x->c->lower >= LOWER_UNFUSED) return x->c->model.set.lower;
+  const char *word = l->lower ? l->lower : x->c->model.set.lower;
+  if (strncmp(word, "fused", 5)) return word;
   for (uint32_t i = 0; i < r->nremark; i++) {
     if (r->remark[i].layer != l->name) continue;
     if (strstr(r->remark[i].text, "moved out of")) return "fused:epilogue";
@@ -133,10 +141,13 @@ static void layers_print(const Inspect *x, Text *out) {
     uint32_t next = i + 1;
     while (next < m->nlayer && !m->layer[next].set) next++;
     if (!first) first = i + 1;
-    bool same = next < m->nlayer && !strcmp(m->layer[next].set, l->set) && !strcmp(form_of(x, &m->layer[next]), form_of(x, l));
+    bool same = next < m->nlayer && !strcmp(m->layer[next].set, l->set) &&
+                !strcmp(form_of(x, &m->layer[next]), form_of(x, l));
     if (same) continue;
-    const char *from = name_text(x->c->names, m->layer[first - 1].name), *to = name_text(x->c->names, l->name);
-    text_add(out, "%s%s%s: %s, %s\n", from, first - 1 == i ? "" : " to ", first - 1 == i ? "" : to, l->set, form_of(x, l));
+    const char *from = name_text(x->c->names, m->layer[first - 1].name),
+               *to = name_text(x->c->names, l->name);
+    text_add(out, "%s%s%s: %s, %s\n", from, first - 1 == i ? "" : " to ", first - 1 == i ? "" : to,
+             l->set, form_of(x, l));
     first = 0;
   }
 }
@@ -164,7 +175,9 @@ static void places_print(const Inspect *x, const Entry *e, Text *out) {
   text_add(out, "\n");
 }
 
-static double per_byte(const Entry *e) { return e->kernel->bytes ? (double)e->kernel->flops / (double)e->kernel->bytes : 0; }
+static double per_byte(const Entry *e) {
+  return e->kernel->bytes ? (double)e->kernel->flops / (double)e->kernel->bytes : 0;
+}
 
 static double rate_of_entry(const Entry *e) {
   return e->seconds > 0 ? (double)e->kernel->flops * e->ncall / e->seconds : 0;
@@ -173,8 +186,8 @@ static double rate_of_entry(const Entry *e) {
 static void entry_print(const Inspect *x, const Entry *e, Text *out) {
   double n = e->ncall;
   if (x->step_seconds > 0)
-    text_add(out, "%5.1f %% %9.4f %6.1f %5.1f ", 100 * e->seconds / x->step_seconds, e->seconds * 1e3,
-             rate_of_entry(e) * 1e-9, 100 * rate_of_entry(e) / x->peak.flops);
+    text_add(out, "%5.1f %% %9.4f %6.1f %5.1f ", 100 * e->seconds / x->step_seconds,
+             e->seconds * 1e3, rate_of_entry(e) * 1e-9, 100 * rate_of_entry(e) / x->peak.flops);
   text_add(out, "%8u %9.3f %9.3f %6.1f  %s\n", e->ncall, (double)e->kernel->flops * n * 1e-6,
            (double)e->kernel->bytes * n * 1e-6, per_byte(e), e->kernel->name);
   parts_print(&e->fused, "      fused: ", "; ", out);
@@ -187,15 +200,19 @@ static void table_print(const Inspect *x, Text *out) {
   text_add(out, "%s (%s), --lower=%s, %s\n", s->net, s->arguments, s->lower, x->c->isa[0]);
   layers_print(x, out);
   if (x->step_seconds > 0)
-    text_add(out, "step %.3f ms, %u launches; %u threads, peak %.1f GFLOP/s, memory %.1f GB/s\n\n%7s %9s %6s %5s ",
-             x->step_seconds * 1e3, x->ncall, x->threads, x->peak.flops * 1e-9, x->peak.bytes * 1e-9, "share", "ms", "GFLOP/s", "peak%");
+    text_add(out,
+             "step %.3f ms, %u launches; %u threads, peak %.1f GFLOP/s, memory %.1f GB/s\n\n%7s "
+             "%9s %6s %5s ",
+             x->step_seconds * 1e3, x->ncall, x->threads, x->peak.flops * 1e-9,
+             x->peak.bytes * 1e-9, "share", "ms", "GFLOP/s", "peak%");
   else text_add(out, "%u launches; times are measured for --phase=train\n\n", x->ncall);
   text_add(out, "%8s %9s %9s %6s  %s\n", "launches", "MFLOP", "MB", "flop/B", "kernel");
   for (uint32_t i = 0; i < x->nentry; i++) entry_print(x, x->entry[i], out);
   double sum = 0;
   for (uint32_t i = 0; i < x->nentry; i++) sum += x->entry[i]->seconds;
   if (x->step_seconds > 0 && !x->want)
-    text_add(out, "%5.1f %% %9.4f of the step is in kernels, each timed by itself\n", 100 * sum / x->step_seconds, sum * 1e3);
+    text_add(out, "%5.1f %% %9.4f of the step is in kernels, each timed by itself\n",
+             100 * sum / x->step_seconds, sum * 1e3);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
@@ -212,16 +229,19 @@ static void list_json(const char *key, const Parts *p, Text *out) {
 static void entry_json(const Inspect *x, const Entry *e, Text *out) {
   static const char *const kind[KERNEL_KINDS] = {"map", "row", "contract"};
   Parts layers = {0};
-  for (uint32_t i = 0; i < e->ncall; i++) part_add(&x->c->perm, &layers, name_text(x->c->names, e->call[i]->layer));
+  for (uint32_t i = 0; i < e->ncall; i++)
+    part_add(&x->c->perm, &layers, name_text(x->c->names, e->call[i]->layer));
   text_add(out, "{\"name\":");
   text_json(out, e->kernel->name);
   text_add(out, ",\"kind\":\"%s\",\"source\":", kind[e->kernel->kind]);
   text_json(out, source_text(x, e));
-  text_add(out, ",\"launches\":%u,\"chunks\":%u,\"flops\":%llu,\"bytes\":%llu,\"intensity\":%.4g", e->ncall, e->kernel->launch.chunks,
-           (unsigned long long)e->kernel->flops, (unsigned long long)e->kernel->bytes, per_byte(e));
+  text_add(out, ",\"launches\":%u,\"chunks\":%u,\"flops\":%llu,\"bytes\":%llu,\"intensity\":%.4g",
+           e->ncall, e->kernel->launch.chunks, (unsigned long long)e->kernel->flops,
+           (unsigned long long)e->kernel->bytes, per_byte(e));
   if (x->step_seconds > 0)
-    text_add(out, ",\"ms\":%.6f,\"share\":%.5f,\"gflops\":%.3f,\"of_peak\":%.5f", e->seconds * 1e3, e->seconds / x->step_seconds,
-             rate_of_entry(e) * 1e-9, rate_of_entry(e) / x->peak.flops);
+    text_add(out, ",\"ms\":%.6f,\"share\":%.5f,\"gflops\":%.3f,\"of_peak\":%.5f", e->seconds * 1e3,
+             e->seconds / x->step_seconds, rate_of_entry(e) * 1e-9,
+             rate_of_entry(e) / x->peak.flops);
   list_json("layers", &layers, out);
   list_json("fused", &e->fused, out);
   list_json("not_fused", &e->refused, out);
@@ -232,11 +252,11 @@ static void json_print(const Inspect *x, const char *phase, Text *out) {
   const Model *m = &x->c->model;
   text_add(out, "{\"schema\":\"lcwc.inspect/1\",\"net\":");
   text_json(out, m->set.net);
-  text_add(out, ",\"lower\":\"%s\",\"phase\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"launches\":%u", m->set.lower, phase,
-           x->c->isa[0], x->threads, x->ncall);
+  text_add(out, ",\"lower\":\"%s\",\"phase\":\"%s\",\"isa\":\"%s\",\"threads\":%u,\"launches\":%u",
+           m->set.lower, phase, x->c->isa[0], x->threads, x->ncall);
   if (x->step_seconds > 0)
-    text_add(out, ",\"step_ms\":%.5f,\"peak_gflops\":%.2f,\"bandwidth_gbytes\":%.3f", x->step_seconds * 1e3,
-             x->peak.flops * 1e-9, x->peak.bytes * 1e-9);
+    text_add(out, ",\"step_ms\":%.5f,\"peak_gflops\":%.2f,\"bandwidth_gbytes\":%.3f",
+             x->step_seconds * 1e3, x->peak.flops * 1e-9, x->peak.bytes * 1e-9);
   text_add(out, ",\"layers\":[");
   for (uint32_t i = 0, n = 0; i < m->nlayer; i++) {
     if (!m->layer[i].set) continue;
@@ -268,7 +288,9 @@ static int inspect(Arguments *a, Compile *c) {
   const char *isa[2];
   Inspect x = {.c = c, .want = a->flag[FLAG_KERNEL]};
   if (!isa_choose(a, c, isa) || !phase_find(c, phase, &x.phase)) return c->exit;
-  if (!compile_run(c, a->place[0], x.phase == PHASE_TRAIN ? PASS_object : PASS_tile) || !entries_collect(&x)) return c->exit;
+  if (!compile_run(c, a->place[0], x.phase == PHASE_TRAIN ? PASS_object : PASS_tile) ||
+      !entries_collect(&x))
+    return c->exit;
   x.threads = a->run.threads.given ? (uint32_t)a->run.threads.n : cpu_count();
   if (x.phase == PHASE_TRAIN && !measure(&x, &a->run)) return c->exit;
   Text out;

@@ -18,6 +18,7 @@ int command_export(int argc, char **argv) {
   if (code >= 0) return code;
   const char *to = a.flag[FLAG_TO];
   if (to && strcmp(to, "safetensors"))
-    return command_fail(LCW_USAGE, "--to=%s: this version exports safetensors only\nhelp: --to=safetensors", to);
+    return command_fail(
+        LCW_USAGE, "--to=%s: this version exports safetensors only\nhelp: --to=safetensors", to);
   return export_run(a.place[0], a.flag[FLAG_OUT], false);
 }

@@ -14,9 +14,11 @@ static bool host_open(Compare *x, Arguments *a) {
   Compile *c = &x->host;
   text_init(&why, &c->perm);
   x->jit = host_load(&c->host, &x->plan, &table, &why);
-  if (!x->jit) return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
+  if (!x->jit)
+    return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
   a->run.file_folder = compile_folder(c);
-  if (!session_open(&x->session, x->plan, table, &a->run, &f)) return c->exit = fault_print(&f), false;
+  if (!session_open(&x->session, x->plan, table, &a->run, &f))
+    return c->exit = fault_print(&f), false;
   x->seed = a->run.seed.given ? a->run.seed.n : x->plan->set.seed;
   session_init(&x->session, x->seed);
   return true;
@@ -25,7 +27,8 @@ static bool host_open(Compare *x, Arguments *a) {
 bool compare_open(Compare *x, Arguments *a, int *exit) {
   *x = (Compare){0};
   bool ok = arguments_compile(a, &x->host) && arguments_compile(a, &x->reference);
-  ok = ok && isa_choose(a, &x->host, x->isa) && compile_run(&x->host, a->place[0], PASS_object) && host_open(x, a);
+  ok = ok && isa_choose(a, &x->host, x->isa) && compile_run(&x->host, a->place[0], PASS_object) &&
+       host_open(x, a);
   *exit = x->host.exit;
   x->reference.front.diags.errors_only = true;
   x->reference.times = false;
@@ -52,7 +55,8 @@ static double sample_at(const Data *d, const uint32_t *row, uint64_t i, uint64_t
 
 static double label_at(const Data *d, const uint32_t *row, uint64_t i, uint64_t per) {
   uint64_t at = (uint64_t)row[i / per] * per + i % per;
-  return d->classes ? (double)((const int32_t *)d->train.label)[at] : (double)((const float *)d->train.label)[at];
+  return d->classes ? (double)((const int32_t *)d->train.label)[at]
+                    : (double)((const float *)d->train.label)[at];
 }
 
 void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed, double rate) {
@@ -62,7 +66,8 @@ void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed,
   for (Val v = 1; v < g->nnode; v++) {
     const Node *n = graph_node(g, v);
     if (n->op != OP_INPUT) continue;
-    uint64_t count = shape_elements(&n->shape), rows = n->shape.rank ? (uint64_t)n->shape.dim[0].n : 1;
+    uint64_t count = shape_elements(&n->shape),
+             rows = n->shape.rank ? (uint64_t)n->shape.dim[0].n : 1;
     double *x = NEW_ARRAY(&arena, double, count);
     for (uint64_t i = 0; i < count; i++) switch ((Feed)n->attr.decl.feed) {
       case FEED_SAMPLE: x[i] = sample_at(d, s->order, i, count / rows); break;
@@ -71,7 +76,8 @@ void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed,
       case FEED_SHIFT: x[i] = (double)d->shift[i]; break;
       case FEED_RATE: x[i] = (double)(float)rate; break;
       case FEED_STEP: x[i] = i ? (double)seed : 0; break;
-      case FEED_NONE: case FEED_COUNT: break;
+      case FEED_NONE:
+      case FEED_COUNT: break;
       }
     interpreter_set(t, v, x);
   }
@@ -80,7 +86,9 @@ void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed,
 
 /* ---- the step ------------------------------------------------------------------------------ */
 
-static const PlanBuf *buf_at(const Compare *x, uint32_t i) { return PLAN_AT(x->plan, PlanBuf, x->plan->buf) + i; }
+static const PlanBuf *buf_at(const Compare *x, uint32_t i) {
+  return PLAN_AT(x->plan, PlanBuf, x->plan->buf) + i;
+}
 
 /* The node of the reference that a buffer of the plan holds in the end; 0: none. */
 static Val reference_of(const Compare *x, const PlanBuf *b) {
@@ -90,7 +98,8 @@ static Val reference_of(const Compare *x, const PlanBuf *b) {
   if (b->role == BUF_STATE) return graph_find(g, OP_STATE, name);
   for (uint32_t i = 0; b->role == BUF_OUTPUT && i < g->nroot; i++) {
     const Root *r = &g->root[i];
-    if (r->kind == ROOT_OUTPUT && r->phase == PHASE_TRAIN && r->out == b->out && r->name == name) return r->value;
+    if (r->kind == ROOT_OUTPUT && r->phase == PHASE_TRAIN && r->out == b->out && r->name == name)
+      return r->value;
   }
   return 0;
 }
@@ -130,9 +139,11 @@ bool compare_step(Compare *x, int *exit) {
   interpreter_track(x->interpreter);
   batch_feed(&x->reference.model.graph, x->interpreter, &x->session, x->seed, rate);
   leaves_copy(x);
-  if (!session_step(&x->session, x->seed, 0, 0, (float)rate, &sum, &f)) return *exit = fault_print(&f), false;
+  if (!session_step(&x->session, x->seed, 0, 0, (float)rate, &sum, &f))
+    return *exit = fault_print(&f), false;
   if (interpreter_run(x->interpreter, PHASE_TRAIN)) return true;
-  return *exit = command_fail(LCW_INTERNAL, "internal: the interpreter lacks the value of a leaf"), false;
+  return *exit = command_fail(LCW_INTERNAL, "internal: the interpreter lacks the value of a leaf"),
+         false;
 }
 
 /* A float32 is exact to half a unit in its last place, whatever made it. */
@@ -148,7 +159,8 @@ bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out) {
   const PlanBuf *b = buf_at(x, buffer);
   Val v = reference_of(x, b);
   *out = (Difference){0};
-  const double *want = v ? interpreter_get(x->interpreter, v) : NULL, *bound = v ? interpreter_error(x->interpreter, v) : NULL;
+  const double *want = v ? interpreter_get(x->interpreter, v) : NULL,
+               *bound = v ? interpreter_error(x->interpreter, v) : NULL;
   if (!want || b->dtype != DTYPE_F32) return false;
   float *have = host_get(x, buffer);
   for (uint64_t i = 0; i < b->bytes / sizeof *have; i++)

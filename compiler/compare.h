@@ -25,7 +25,9 @@ bool compare_step(Compare *x, int *exit);
 
 /* The largest difference of an element; ratio: over its bound, so above 1 is wrong; largest: the
  * largest element of the reference; bound: the largest bound, which says little beyond that. */
-typedef struct { double ratio, difference, largest, bound; } Difference;
+typedef struct {
+  double ratio, difference, largest, bound;
+} Difference;
 void difference_add(Difference *d, double have, double want, double bound);
 /* For a PARAM, STATE or OUTPUT of the plan; false if the reference has no value of that name. */
 bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out);

@@ -11,7 +11,7 @@ typedef struct {
   const Kernel *k;
   Arena *arena;
   Parts *out;
-  uint16_t m, n;              /* axes of those parts */
+  uint16_t m, n; /* axes of those parts */
   uint16_t varies[MAX_INSTR];
 } Facts;
 
@@ -22,7 +22,9 @@ static bool has_role(const Facts *f, const char *role) {
   return is_contract(f) && n > m && !strcmp(f->k->name + n - m, role);
 }
 
-static const Buffer *buffer_of(const Facts *f, uint32_t arg) { return &f->p->buffer[f->call->buf[arg]]; }
+static const Buffer *buffer_of(const Facts *f, uint32_t arg) {
+  return &f->p->buffer[f->call->buf[arg]];
+}
 
 /* hidden.7.linear.bias: bias. */
 static const char *last_word(const Facts *f, Name name) {
@@ -44,10 +46,14 @@ static bool loads_over(const Facts *f, uint32_t i, uint16_t axes) {
   return f->k->instr[i].op == I_LOAD && f->varies[i] && !(f->varies[i] & ~axes);
 }
 
-static uint8_t load_role(const Facts *f, uint32_t i) { return buffer_of(f, f->k->instr[i].a)->role; }
+static uint8_t load_role(const Facts *f, uint32_t i) {
+  return buffer_of(f, f->k->instr[i].a)->role;
+}
 
 /* True if a constant is 0 in its first lane, as the mask of lcw is and c is not. */
-static bool is_mask(const Buffer *b) { return b->data && b->dtype == DTYPE_F32 && *(const float *)b->data == 0; }
+static bool is_mask(const Buffer *b) {
+  return b->data && b->dtype == DTYPE_F32 && *(const float *)b->data == 0;
+}
 
 /* What the epilogue of a contraction reads. */
 static const char *load_part(const Facts *f, uint32_t i) {
@@ -56,8 +62,10 @@ static const char *load_part(const Facts *f, uint32_t i) {
   if (f->k->arg[arg].dtype == DTYPE_U8) return "decoding of the samples";
   if (!is_contract(f) || f->k->arg[arg].use & ARG_WRITE) return NULL;
   if (b->role == BUF_PARAM && loads_over(f, i, f->n)) return last_word(f, b->name);
-  if (has_role(f, "wgrad") && b->role == BUF_CONST && loads_over(f, i, f->m)) return is_mask(b) ? "mask of the dead lane" : NULL;
-  if (has_role(f, "wgrad") && b->role == BUF_TEMP && loads_over(f, i, f->n)) return "r added to the gradient";
+  if (has_role(f, "wgrad") && b->role == BUF_CONST && loads_over(f, i, f->m))
+    return is_mask(b) ? "mask of the dead lane" : NULL;
+  if (has_role(f, "wgrad") && b->role == BUF_TEMP && loads_over(f, i, f->n))
+    return "r added to the gradient";
   bool whole = (f->varies[i] & f->m) && (f->varies[i] & f->n);
   return has_role(f, "dgrad") && b->role == BUF_TEMP && whole ? "gradient of the activation" : NULL;
 }
@@ -68,10 +76,14 @@ static const char *scalar_part(const Facts *f, uint32_t i) {
   switch ((Scalar)n->fn) {
   case S_mul:
     if (!is_contract(f)) return NULL;
-    if ((loads_over(f, n->a, f->m) && loads_over(f, n->b, f->n)) || (loads_over(f, n->b, f->m) && loads_over(f, n->a, f->n)))
+    if ((loads_over(f, n->a, f->m) && loads_over(f, n->b, f->n)) ||
+        (loads_over(f, n->b, f->m) && loads_over(f, n->a, f->n)))
       return has_role(f, "dgrad") ? "rank-1 term u (x) c" : "rank-1 term t (x) s";
     return NULL;
-  case S_add: case S_sub: case S_div: case S_neg: return NULL;
+  case S_add:
+  case S_sub:
+  case S_div:
+  case S_neg: return NULL;
   default: return scalartab[n->fn].name;
   }
 }
@@ -79,7 +91,9 @@ static const char *scalar_part(const Facts *f, uint32_t i) {
 /* True if the value of instruction i goes to a buffer of `role` as it is. */
 static bool stored_to(const Facts *f, uint32_t i, uint8_t role) {
   for (uint32_t j = i + 1; j < f->k->ninstr; j++)
-    if (f->k->instr[j].op == I_STORE && f->k->instr[j].a == i && buffer_of(f, f->k->instr[j].b)->role == role) return true;
+    if (f->k->instr[j].op == I_STORE && f->k->instr[j].a == i &&
+        buffer_of(f, f->k->instr[j].b)->role == role)
+      return true;
   return false;
 }
 
@@ -95,7 +109,8 @@ static const char *reduce_part(const Facts *f, uint32_t i) {
   const Instr *n = &f->k->instr[i], *of = &f->k->instr[n->a];
   if (stored_to(f, i, BUF_DERIVED)) return NULL; /* the store says it */
   if (n->fn == S_max) return "row maxima";
-  if (of->op == I_SCALAR && of->fn == S_mul && of->a == of->b) return "sum of squares, for the NaN check";
+  if (of->op == I_SCALAR && of->fn == S_mul && of->a == of->b)
+    return "sum of squares, for the NaN check";
   uint8_t role = weight_role(f, n->a, n->axes);
   if (role == BUF_CONST && is_contract(f)) return "weighted row sum of the gradient";
   if (role == BUF_CONST) return "t: weighted row sum of the input";
@@ -133,9 +148,10 @@ static bool is_optimizer_state(const Facts *f, const char *name) {
 }
 
 static const char *output_part(Out out) {
-  static const char *const what[OUT_COUNT] = {
-      [OUT_LOSS] = "loss of each sample", [OUT_HIT] = "hits", [OUT_FINITE] = "the NaN check",
-      [OUT_RESIDUAL] = "residual of the constraint"};
+  static const char *const what[OUT_COUNT] = {[OUT_LOSS] = "loss of each sample",
+                                              [OUT_HIT] = "hits",
+                                              [OUT_FINITE] = "the NaN check",
+                                              [OUT_RESIDUAL] = "residual of the constraint"};
   return what[out];
 }
 
@@ -145,10 +161,12 @@ static const char *store_part(const Facts *f, uint32_t i) {
   bool update = f->call->phase == PHASE_TRAIN;
   switch ((BufRole)b->role) {
   case BUF_PARAM:
-    return arena_printf(f->arena, "%s of %s%s", update ? "update" : "start", last_word(f, b->name), states_text(f, name));
+    return arena_printf(f->arena, "%s of %s%s", update ? "update" : "start", last_word(f, b->name),
+                        states_text(f, name));
   case BUF_STATE:
     if (is_optimizer_state(f, name)) return NULL;
-    return arena_printf(f->arena, "%s of the state %s", update ? "update" : "start", last_word(f, b->name));
+    return arena_printf(f->arena, "%s of the state %s", update ? "update" : "start",
+                        last_word(f, b->name));
   case BUF_DERIVED:
     return b->rank == 2 && b->dim[0] == 1 ? "s: row sums of the set" : "compute copy of the weight";
   case BUF_OUTPUT: return output_part((Out)b->out);
@@ -176,6 +194,7 @@ void kernel_parts(const Program *p, const Call *call, Arena *arena, Parts *out) 
     case I_REDUCE: say(&f, reduce_part(&f, i)); break;
     case I_STORE: say(&f, store_part(&f, i)); break;
     case I_RANDOM: say(&f, "random numbers"); break;
-    case I_CONST: case I_ACC: break;
+    case I_CONST:
+    case I_ACC: break;
     }
 }

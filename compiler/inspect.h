@@ -6,7 +6,10 @@
 #define LCW_INSPECT_H
 #include "kernel.h"
 
-typedef struct { const char **part; uint32_t npart, cappart; } Parts;
+typedef struct {
+  const char **part;
+  uint32_t npart, cappart;
+} Parts;
 
 void kernel_parts(const Program *p, const Call *call, Arena *arena, Parts *out);
 

@@ -7,18 +7,20 @@ typedef struct {
   const Isolate *s;
   const Plan *plan;
   const Kernel *k;
-  const uint32_t *buf;         /* of the plan, per argument */
+  const uint32_t *buf; /* of the plan, per argument */
   Arena arena;
-  double *before[MAX_ARG];     /* what each argument held that is read */
-  Graph g;                     /* the nodes of the kernel, on inputs */
-  Val *map;                    /* node of the fused graph -> node of g */
-  Val input[MAX_ARG];          /* node of g that stands for an argument */
-  bool whole;                  /* everything needed is an argument */
+  double *before[MAX_ARG]; /* what each argument held that is read */
+  Graph g;                 /* the nodes of the kernel, on inputs */
+  Val *map;                /* node of the fused graph -> node of g */
+  Val input[MAX_ARG];      /* node of g that stands for an argument */
+  bool whole;              /* everything needed is an argument */
 } Launched;
 
 static Isolate *isolate_of(Device *d) { return (Isolate *)(void *)d; }
 static const Graph *fused(const Launched *l) { return &l->s->c->model.graph; }
-static const Buffer *buffer_of(const Launched *l, uint32_t arg) { return &l->s->c->program->buffer[l->buf[arg] + 1]; }
+static const Buffer *buffer_of(const Launched *l, uint32_t arg) {
+  return &l->s->c->program->buffer[l->buf[arg] + 1];
+}
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 
@@ -64,7 +66,8 @@ static Val held_value(const Launched *l, uint32_t arg) {
 static int argument_of(const Launched *l, Val v) {
   for (uint32_t j = 0; j < l->k->narg; j++) {
     Val held = held_value(l, j);
-    while (l->before[j] && held && held != v && graph_node(fused(l), held)->op == OP_RESHAPE) held = graph_node(fused(l), held)->in[0];
+    while (l->before[j] && held && held != v && graph_node(fused(l), held)->op == OP_RESHAPE)
+      held = graph_node(fused(l), held)->in[0];
     if (l->before[j] && held == v) return (int)j;
   }
   return -1;
@@ -77,7 +80,8 @@ static Val node_take(Launched *l, Val v, bool made) {
   int arg = made || n->op == OP_CONST ? -1 : argument_of(l, v);
   if (arg >= 0) {
     Name name = name_of_text(l->g.names, arena_printf(&l->arena, "$%d.%u", arg, v));
-    Feed feed = n->op == OP_INPUT ? (Feed)n->attr.decl.feed : FEED_NONE; /* random() asks for FEED_STEP */
+    Feed feed =
+        n->op == OP_INPUT ? (Feed)n->attr.decl.feed : FEED_NONE; /* random() asks for FEED_STEP */
     l->map[v] = graph_decl(&l->g, OP_INPUT, name, (DType)n->dtype, n->shape, feed, 0);
     return l->input[arg] = l->map[v];
   }
@@ -95,7 +99,8 @@ static const char *tensor_name(const Launched *l, const Buffer *b) {
 }
 
 static void output_compare(Launched *l, uint32_t arg, Val want, Interpreter *t, LaunchCheck *r) {
-  const double *y = interpreter_get(t, want), *e = interpreter_error(t, want), *have = argument_get(l, arg);
+  const double *y = interpreter_get(t, want), *e = interpreter_error(t, want),
+               *have = argument_get(l, arg);
   const Buffer *b = buffer_of(l, arg);
   Difference d = {0};
   for (uint64_t i = 0; i < b->elements; i++) difference_add(&d, have[i], y[i], e[i]);
@@ -123,9 +128,11 @@ static void launch_compare(Launched *l, LaunchCheck *r) {
     if (want[j]) output_compare(l, j, want[j], t, r);
 }
 
-static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf, uint32_t narg) {
+static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf,
+                           uint32_t narg) {
   Isolate *s = isolate_of(d);
-  Launched l = {.s = s, .plan = p, .k = s->c->program->kernel[s->c->program->call[k].kernel], .buf = buf};
+  Launched l = {
+      .s = s, .plan = p, .k = s->c->program->kernel[s->c->program->call[k].kernel], .buf = buf};
   arena_init(&l.arena, "pass", (size_t)8 << 30);
   graph_init(&l.g, &l.arena, s->c->names);
   l.map = NEW_ARRAY(&l.arena, Val, fused(&l)->nnode);

@@ -10,16 +10,16 @@
 
 typedef struct {
   Difference worst;
-  const char *where;           /* the tensor with the worst */
-  uint32_t compared, skipped;  /* outputs; skipped: one that needs more than the launch reads */
+  const char *where;          /* the tensor with the worst */
+  uint32_t compared, skipped; /* outputs; skipped: one that needs more than the launch reads */
 } LaunchCheck;
 
 typedef struct {
-  Device device;               /* first, so that a Device of it is an Isolate */
+  Device device; /* first, so that a Device of it is an Isolate */
   Device *real;
   const Compile *c;
-  LaunchCheck *check;          /* [calls of the program] */
-  bool *written;               /* [buffers of the program] by an earlier launch of the step */
+  LaunchCheck *check; /* [calls of the program] */
+  bool *written;      /* [buffers of the program] by an earlier launch of the step */
 } Isolate;
 
 void isolate_open(Isolate *s, Compile *c, Device *real);

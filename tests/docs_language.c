@@ -9,8 +9,13 @@
 
 enum { DECLARATIONS = 256 };
 
-typedef struct { char text[512]; } Signature;
-typedef struct { Signature item[DECLARATIONS]; int n; } Signatures;
+typedef struct {
+  char text[512];
+} Signature;
+typedef struct {
+  Signature item[DECLARATIONS];
+  int n;
+} Signatures;
 
 static int is_declaration(const char *s) {
   static const char *const kind[] = {"block ", "weight ", "init "};
@@ -35,7 +40,8 @@ static void signature_add(Signatures *t, const char *s, size_t n) {
 /* Up to the `=` or `{` outside parentheses: the signature of a declaration. */
 static size_t signature_length(const char *s) {
   size_t n = 0;
-  for (int depth = 0; s[n] && (depth || (s[n] != '=' && s[n] != '{')); n++) depth += (s[n] == '(') - (s[n] == ')');
+  for (int depth = 0; s[n] && (depth || (s[n] != '=' && s[n] != '{')); n++)
+    depth += (s[n] == '(') - (s[n] == ')');
   return n;
 }
 
@@ -45,7 +51,8 @@ static void library_read(Signatures *t) {
   for (size_t i = 0; i < files.gl_pathc; i++) {
     size_t n;
     char *text = (char *)scratch_read(files.gl_pathv[i], &n);
-    for (char *line = text; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+    for (char *line = text; line && *line;
+         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
       if (is_declaration(line)) signature_add(t, line, signature_length(line));
     free(text);
   }
@@ -56,7 +63,8 @@ static void library_read(Signatures *t) {
 static void page_read(Signatures *t, const char *page) {
   for (const char *line = page; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     if (strncmp(line, "| `", 3) || !is_declaration(line + 3)) continue;
-    if (strstr(line, "name(params)") && strstr(line, "name(params)") < strchr(line, '\n')) continue; /* the table of forms */
+    if (strstr(line, "name(params)") && strstr(line, "name(params)") < strchr(line, '\n'))
+      continue; /* the table of forms */
     signature_add(t, line + 3, strcspn(line + 3, "`"));
   }
 }
@@ -70,13 +78,17 @@ static int has(const Signatures *t, const char *s) {
 static void library_match(Tally *t, const char *page) {
   static Signatures library, shown;
   library_read(&library), page_read(&shown, page);
-  tally(t, library.n > 40 && shown.n > 40, "%d declarations in stdlib/, %d on the page", library.n, shown.n);
-  for (int i = 0; i < library.n; i++) tally(t, has(&shown, library.item[i].text), "not on the page: %s", library.item[i].text);
-  for (int i = 0; i < shown.n; i++) tally(t, has(&library, shown.item[i].text), "not in stdlib/: %s", shown.item[i].text);
+  tally(t, library.n > 40 && shown.n > 40, "%d declarations in stdlib/, %d on the page", library.n,
+        shown.n);
+  for (int i = 0; i < library.n; i++)
+    tally(t, has(&shown, library.item[i].text), "not on the page: %s", library.item[i].text);
+  for (int i = 0; i < shown.n; i++)
+    tally(t, has(&library, shown.item[i].text), "not in stdlib/: %s", shown.item[i].text);
 }
 
 /* Rows `MACRO(PLACE, name, ...` of a .def file; each must appear as `form` printed with name. */
-static void words_match(Tally *t, const char *page, const char *file, const char *row, const char *form) {
+static void words_match(Tally *t, const char *page, const char *file, const char *row,
+                        const char *form) {
   size_t n;
   char *text = (char *)scratch_read(file, &n), name[64], want[128];
   int found = 0;

@@ -21,7 +21,11 @@ static const char small_net[] =
     "data numbers { source = synthetic(shape = [16], classes = 10, samples = 512, test = 64); }\n"
     "train short { batch = 32; epochs = 1; lr = 0.1; }\n";
 
-typedef struct { const char *line; int code; const char *out, *err; } Row; /* texts: held by; NULL: empty */
+typedef struct {
+  const char *line;
+  int code;
+  const char *out, *err;
+} Row; /* texts: held by; NULL: empty */
 
 /* In this order: later rows use what earlier ones wrote. */
 static const Row row[] = {
@@ -31,10 +35,13 @@ static const Row row[] = {
     {"lcwc inspct", 2, NULL, "did you mean `inspect`?"},
     {"lcwc train small.lcwnet mlp -o run -q", 0, NULL, NULL},
 
-    {"lcwc inspect small.lcwnet mlp", 0, "forward product; rank-1 term t (x) s; bias; sigmoid", NULL},
+    {"lcwc inspect small.lcwnet mlp", 0, "forward product; rank-1 term t (x) s; bias; sigmoid",
+     NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "update of v with momentum; s: row sums of the set", NULL},
-    {"lcwc inspect small.lcwnet mlp", 0, "input gradient; rank-1 term u (x) c; gradient of the activation", NULL},
-    {"lcwc inspect small.lcwnet mlp", 0, "not fused with the contraction of hidden.0.linear before it", NULL},
+    {"lcwc inspect small.lcwnet mlp", 0,
+     "input gradient; rank-1 term u (x) c; gradient of the activation", NULL},
+    {"lcwc inspect small.lcwnet mlp", 0,
+     "not fused with the contraction of hidden.0.linear before it", NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "lcw, fused:epilogue", NULL},
     {"lcwc inspect small.lcwnet mlp", 0, "at small.lcwnet:8:18", NULL},
     {"lcwc inspect small.lcwnet mlp --lower=fused:update", 0, "lcw, fused:update", NULL},
@@ -43,7 +50,8 @@ static const Row row[] = {
     {"lcwc inspect small.lcwnet mlp --phase=init", 0, "random numbers", NULL},
     {"lcwc inspect small.lcwnet mlp --kernel=wgrad", 0, "weight gradient", NULL},
     {"lcwc inspect small.lcwnet mlp --kernel=nowhere", 2, NULL, "contains `nowhere`"},
-    {"lcwc inspect small.lcwnet mlp --phase=later", 2, NULL, "not one of train, eval, init, prepare"},
+    {"lcwc inspect small.lcwnet mlp --phase=later", 2, NULL,
+     "not one of train, eval, init, prepare"},
     {"lcwc inspect small.lcwnet mlp --cpu=abacus", 2, NULL, "--cpu=abacus"},
     {"lcwc inspect small.lcwnet other", 2, NULL, "other"},
     {"lcwc inspect", 2, NULL, "an argument is missing"},
@@ -56,7 +64,8 @@ static const Row row[] = {
     {"lcwc gradcheck small.lcwnet mlp --lower=dense", 0, "all agree", NULL},
     {"lcwc gradcheck small.lcwnet mlp --lower=projected", 0, "all agree", NULL},
     {"lcwc gradcheck small.lcwnet mlp --set 'optimizer=adam'", 0, "all agree", NULL},
-    {"lcwc gradcheck small.lcwnet mlp -D depth=60 -D width=400", 6, NULL, "help: check a smaller net"},
+    {"lcwc gradcheck small.lcwnet mlp -D depth=60 -D width=400", 6, NULL,
+     "help: check a smaller net"},
     {"lcwc gradcheck small.lcwnet mlp -D widht=4", 2, NULL, "no such parameter"},
     {"lcwc gradcheck broken.lcwnet", 1, NULL, "error[E0201]"},
 
@@ -67,7 +76,8 @@ static const Row row[] = {
     {"lcwc plot run --title", 2, NULL, "needs a value"},
     {"lcwc plot run -o nowhere/curves.svg", 3, NULL, "nowhere: No such file"},
 
-    {"lcwc export run/last.safetensors --to=safetensors -o weights.safetensors", 0, "6 tensors", NULL},
+    {"lcwc export run/last.safetensors --to=safetensors -o weights.safetensors", 0, "6 tensors",
+     NULL},
     {"lcwc export run -o again.safetensors", 0, "6 tensors", NULL},
     {"lcwc export run --to=onnx", 2, NULL, "safetensors only"},
     {"lcwc export nowhere", 3, NULL, "nowhere"},
@@ -82,13 +92,16 @@ static const Row row[] = {
 };
 
 /* True if a text holds another; NULL: it is empty. */
-static int holds(const char *text, const char *want) { return want ? strstr(text, want) != NULL : !*text; }
+static int holds(const char *text, const char *want) {
+  return want ? strstr(text, want) != NULL : !*text;
+}
 
 static void row_run(Tally *t, const Process *how, const Row *r) {
   const Ran *ran = process_run(how, "%s", r->line);
   int progress = r->code == 0; /* stderr of a run that went well is its own business */
   int ok = ran->code == r->code && holds(ran->out, r->out) && (progress || holds(ran->err, r->err));
-  tally(t, ok, "%s: exit %d (want %d)\n  stdout: %.600s\n  stderr: %.600s", r->line, ran->code, r->code, ran->out, ran->err);
+  tally(t, ok, "%s: exit %d (want %d)\n  stdout: %.600s\n  stderr: %.600s", r->line, ran->code,
+        r->code, ran->out, ran->err);
 }
 
 /* ---- help ---------------------------------------------------------------------------------- */
@@ -104,7 +117,8 @@ static void helps(Tally *t, const Process *how) {
     snprintf(usage, sizeof usage, "usage: lcwc %s", name);
     snprintf(example, sizeof example, "example: lcwc %s", name);
     const Ran *r = process_run(how, "lcwc %s --help", name);
-    tally(t, !r->code && strstr(r->out, usage) && strstr(r->out, example) && !*r->err, "lcwc %s --help: %s", name, r->out);
+    tally(t, !r->code && strstr(r->out, usage) && strstr(r->out, example) && !*r->err,
+          "lcwc %s --help: %s", name, r->out);
     n++;
   }
   tally(t, n >= 13, "%d commands in --help", n);
@@ -137,7 +151,8 @@ static void inspect_json(Tally *t, const Process *how) {
     launches += number(k, "launches");
     share += number(k, "share");
     tally(t, json_array_size(json_object_get(k, "fused")) > 0, "kernel %zu says nothing", i);
-    tally(t, number(k, "flops") > 0 && number(k, "bytes") > 0 && number(k, "ms") >= 0, "kernel %zu has no figures", i);
+    tally(t, number(k, "flops") > 0 && number(k, "bytes") > 0 && number(k, "ms") >= 0,
+          "kernel %zu has no figures", i);
   }
   tally(t, launches == number(j, "launches") && launches > 10, "launches: %g", launches);
   tally(t, share > 0.1 && share < 1.5, "shares add up to %g", share);
@@ -151,7 +166,10 @@ static void gradcheck_json(Tally *t, const Process *how) {
   tally(t, number(j, "wrong") == 0, "wrong: %g", number(j, "wrong"));
   tally(t, json_array_size(json_object_get(j, "gradients")) == 6, "gradients of 6 parameters");
   json_array_foreach(json_object_get(j, "gradients"), i, g)
-    tally(t, json_is_true(json_object_get(g, "ok")) && number(g, "elements") > 0 && number(g, "error") < 1e-7, "gradient %zu", i);
+      tally(t,
+            json_is_true(json_object_get(g, "ok")) && number(g, "elements") > 0 &&
+                number(g, "error") < 1e-7,
+            "gradient %zu", i);
   json_decref(j);
 }
 
@@ -159,7 +177,8 @@ static void gradcheck_json(Tally *t, const Process *how) {
 
 static int has_shape(const Tensors *t, const char *name, size_t rank, int a, int b) {
   json_t *shape = json_object_get(json_object_get(t->header, name), "shape");
-  int first = (int)json_integer_value(json_array_get(shape, 0)), second = (int)json_integer_value(json_array_get(shape, 1));
+  int first = (int)json_integer_value(json_array_get(shape, 0)),
+      second = (int)json_integer_value(json_array_get(shape, 1));
   return json_array_size(shape) == rank && first == a && (rank < 2 || second == b);
 }
 
@@ -176,12 +195,15 @@ static double fold_difference(const double *v, const double *w, int in, int out,
 
 /* What was exported is the set's W of the checkpoint's v: [out, in], rows that sum to zero. */
 static void export_round(Tally *t, const Scratch *s) {
-  Tensors v = tensors_open(scratch_path(s, "run/last.safetensors")), w = tensors_open(scratch_path(s, "weights.safetensors"));
+  Tensors v = tensors_open(scratch_path(s, "run/last.safetensors")),
+          w = tensors_open(scratch_path(s, "weights.safetensors"));
   size_t nv, nw;
   tally(t, has_shape(&w, "linear.weight", 2, 10, 32), "linear.weight is [10, 32]");
-  tally(t, has_shape(&w, "hidden.0.linear.weight", 2, 32, 16), "hidden.0.linear.weight is [32, 16]");
+  tally(t, has_shape(&w, "hidden.0.linear.weight", 2, 32, 16),
+        "hidden.0.linear.weight is [32, 16]");
   tally(t, has_shape(&w, "linear.bias", 1, 10, 0), "linear.bias is [10]");
-  double *coordinates = tensors_get(&v, "linear.v", &nv), *weight = tensors_get(&w, "linear.weight", &nw);
+  double *coordinates = tensors_get(&v, "linear.v", &nv),
+         *weight = tensors_get(&w, "linear.weight", &nw);
   tally(t, coordinates && weight && nv == 320 && nw == 320, "320 weights");
   double far = 0, residual = 0;
   for (int r = 0; coordinates && weight && r < 10; r++) {
