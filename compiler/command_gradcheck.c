@@ -126,7 +126,8 @@ static bool gradients_check(Check *x) {
   Graph *g = &x->expanded.model.graph;
   Arena *arena = &x->expanded.perm;
   Val loss = loss_mean(g), *leaf = leaves_find(x, g, arena);
-  if (!affordable(x, forward_flops(&x->expanded.model) * POINTS * ELEMENTS * (x->nleaf + 1.0)))
+  if (!affordable(x, forward_flops(&x->expanded.model) * (double)(POINTS * ELEMENTS) *
+                         (x->nleaf + 1.0)))
     return false;
   const double **value = leaves_start(x, g, arena);
   x->leaf = NEW_ARRAY(arena, GradCheck, x->nleaf);
@@ -323,7 +324,6 @@ int command_gradcheck(int argc, char **argv) {
   int code = arguments_parse(&a, "gradcheck", true, 1, 2, argc, argv);
   if (code >= 0) return code;
   Check x = {.a = &a};
-  compile_init(&x.expanded);
   bool ok = compare_open(&x.compare, &a, &x.exit) && gradients_expand(&x, &small) &&
             gradients_check(&x) && kernels_check(&x);
   code = ok ? report(&x) : x.exit;
