@@ -95,18 +95,24 @@ bool agree_init(Agree *a) {
   return interpreter_run(a->interpreter, PHASE_INIT);
 }
 
+double *agree_host(const Agree *a, Val v) {
+  const PlanBuf *b = buf_of(a, graph_node(&a->reference.model.graph, v));
+  if (!b) return NULL;
+  const float *x = device_get(a, b);
+  double *y = malloc(b->bytes / sizeof *x * sizeof *y + 1);
+  if (!y) abort();
+  for (uint64_t i = 0; i < b->bytes / sizeof *x; i++) y[i] = (double)x[i];
+  free((void *)(uintptr_t)x);
+  return y;
+}
+
 void agree_copy(Agree *a) {
   const Graph *g = &a->reference.model.graph;
   for (Val v = 1; v < g->nnode; v++) {
-    const PlanBuf *b = buf_of(a, graph_node(g, v));
-    if (!b) continue;
-    uint64_t count = b->bytes / sizeof(float);
-    const float *x = device_get(a, b);
-    double *y = malloc(count * sizeof *y + 1);
-    if (!y) abort();
-    for (uint64_t i = 0; i < count; i++) y[i] = (double)x[i];
+    double *y = agree_host(a, v);
+    if (!y) continue;
     interpreter_set(a->interpreter, v, y);
-    free((void *)(uintptr_t)x), free(y);
+    free(y);
   }
 }
 

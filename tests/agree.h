@@ -22,6 +22,8 @@ void agree_close(Agree *a);
 bool agree_init(Agree *a);
 /* Copies every PARAM and STATE of the host to the interpreter. */
 void agree_copy(Agree *a);
+/* The host's elements of a PARAM or STATE of the reference graph; free them. NULL: it has none. */
+double *agree_host(const Agree *a, Val v);
 /* One training step on both, on the same batch. */
 bool agree_step(Agree *a);
 
