@@ -1,6 +1,7 @@
 /* tools_cli.c: the commands that look at networks and runs, as a user types them: exit codes, what
  * stdout and stderr hold, JSON that parses and says what it must, and weights that come back from
  * an export as the set says they are. A row of the tables is one command line. */
+#include <glob.h>
 #include <jansson.h>
 #include <math.h>
 #include "process.h"
@@ -173,6 +174,19 @@ static void gradcheck_json(Tally *t, const Process *how) {
   json_decref(j);
 }
 
+/* Every kernel of every net of tests/whole. Seeds 201 to 206 fail here. */
+static void gradcheck_nets(Tally *t, const Process *how) {
+  glob_t files;
+  scratch_must(glob("tests/whole/*.lcwnet", 0, NULL, &files) == 0, "tests/whole");
+  for (size_t i = 0; i < files.gl_pathc; i++) {
+    const Ran *r = process_run(how, "lcwc gradcheck %s", process_path(files.gl_pathv[i]));
+    int all = !strstr(r->out, "by the whole step only");
+    tally(t, r->code == 0 && all, "%s: exit %d\n%.3000s%s", files.gl_pathv[i], r->code, r->out,
+          r->err);
+  }
+  globfree(&files);
+}
+
 /* ---- export -------------------------------------------------------------------------------- */
 
 static int has_shape(const Tensors *t, const char *name, size_t rank, int a, int b) {
@@ -228,6 +242,7 @@ int main(void) {
   helps(&t, &how);
   inspect_json(&t, &how);
   gradcheck_json(&t, &how);
+  gradcheck_nets(&t, &how);
   export_round(&t, &s);
   scratch_remove(s.path);
   return tally_end(&t);
