@@ -7,7 +7,7 @@
 lcwc=${BUILD:-build}/lcwc
 file=examples/mlp.lcwnet
 wide=$(mktemp --suffix=.lcwnet) || exit 3
-trap 'rm -rf "$wide" "$wide.run"' EXIT
+trap 'rm -f "$wide"' EXIT
 
 step() { "$lcwc" bench "$@" --lower=fused --json 2>/dev/null | sed 's/.*"step_ms":\([0-9.]*\).*/\1/'; }
 
@@ -36,13 +36,8 @@ for inputs in 784 3072; do
 done
 
 echo
-echo "== file to first step"
+echo "== from the file to loadable kernels (before the first step come only the data and init)"
 for depth in 50 500 5000; do
-  width=256
-  [ $depth = 50 ] || width=32
-  start=$(date +%s%N)
-  "$lcwc" train $file mlp -D depth=$depth -D width=$width -D W=lcw --set init=xavier --steps 1 -o "$wide.run" --overwrite -q >/dev/null 2>&1 ||
-    "$lcwc" train $file mlp -D depth=$depth -D width=$width --steps 1 -o "$wide.run" --overwrite -q
-  echo "$depth layers of $width: $((($(date +%s%N) - start) / 1000000)) ms with loading the data, one evaluation and saving"
+  "$lcwc" train $file mlp -D depth=$depth --stop=object --time-passes 2>&1 |
+    awk -v depth=$depth '/ ms / { s += $1 } END { printf "%d layers of 256: %.2f s\n", depth, s / 1000 }'
 done
-"$lcwc" train $file mlp --stop=object --time-passes 2>&1 | awk '{ s += $1 } END { printf "50 layers of 256: %.0f ms in the passes\n", s }'
