@@ -52,14 +52,21 @@ static bool differs(const Checkpoint *c, const char *what, const char *have, con
                    c->shown, what, have ? have : "none", want);
 }
 
+/* Projected weights are W itself; those of all other lowerings are V. */
+static bool same_form(const char *then, const char *now) {
+  return then && !strcmp(then, "projected") == !strcmp(now, "projected");
+}
+
 /* A run goes on only as what it was. */
 static bool check_same(const Train *t, const Checkpoint *c, const TrainState *s, Fault *f) {
   char rate[2048], batch[32], seed[32];
   const char *schedule = checkpoint_meta(c, "schedule"), *then = checkpoint_meta(c, "batch");
+  const char *lower = checkpoint_meta(c, "lower"), *now = plan_text(t->plan, t->plan->set.lower);
   uint64_t per = t->session.steps_per_epoch;
   rate_text(t->plan, rate, sizeof rate);
   snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->options->seed.n);
   snprintf(batch, sizeof batch, "%llu", (unsigned long long)t->plan->set.batch);
+  if (!same_form(lower, now)) return differs(c, "lower", lower, now, f);
   if (!then || strcmp(then, batch)) return differs(c, "batch", then, batch, f);
   if (!schedule || strcmp(schedule, rate)) return differs(c, "lr", schedule, rate, f);
   if (t->options->seed.given && t->options->seed.n != s->seed)

@@ -291,6 +291,12 @@ static void runs(Cli *c) {
   expect(c, 0, "", "train net.lcwnet --steps=5 -q -o run --resume");
   expect(c, 0, "", "eval run -q");
   expect(c, 3, "", "train net.lcwnet --steps=9 -q -o run --resume --seed=7");
+  expect(c, 0, "", "train net.lcwnet --steps=3 -q -o run --overwrite --lower=projected");
+  expect(c, 3, "projected", "train net.lcwnet --steps=5 -q -o run --resume --lower=fused");
+  expect(c, 0, "", "train net.lcwnet --steps=5 -q -o run --resume --lower=projected");
+  expect(c, 0, "", "eval run -q");
+  expect(c, 0, "", "train net.lcwnet --steps=3 -q -o run --overwrite --lower=dense");
+  expect(c, 0, "", "train net.lcwnet --steps=5 -q -o run --resume --lower=fused");
   damage(scratch_path(&c->s, "run/last.safetensors"), scratch_path(&c->s, "bent.safetensors"));
   expect(c, 3, "bent.safetensors", "eval bent.safetensors");
   expect(c, 3, "bent.safetensors", "export bent.safetensors --to=safetensors -o out");
