@@ -13,6 +13,7 @@
  * the backward pass) come out shared. */
 #include "fuse.h"
 #include <stdio.h>
+#include "seed.h"
 
 typedef struct {
   Graph *from, *to;
@@ -90,6 +91,7 @@ static Val distribute(Fuse *f, Val a, bool ta, Val x, Val c, Val s, bool tb) {
   remark_add(f->remarks, g->layer, g->span,
              tb ? "rank-1 term of the weight set moved out of dgrad"
                 : "rank-1 term of the weight set moved out of the forward product");
+  if (SEED(107, tb, false)) return plain; /* caught by whole_agree: mlp */
   return graph_map2(g, S_add, plain, graph_map2(g, S_mul, inner, outer));
 }
 

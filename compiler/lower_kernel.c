@@ -6,6 +6,7 @@
  * later stage loads those that were stored and computes the others again. */
 #include <string.h>
 #include "lower.h"
+#include "seed.h"
 
 typedef struct {
   Val v;
@@ -237,7 +238,7 @@ static void move_build(Build *b, Val v) {
       a.stride[i] = n->op == OP_TRANSPOSE ? at.stride[n->attr.perm.perm[i]] : at.stride[i];
   if (n->op != OP_TRANSPOSE) {
     int32_t axis = n->attr.slice.axis, begin = n->attr.slice.begin;
-    a.offset += (n->op == OP_SLICE ? begin : -begin) * at.stride[axis];
+    a.offset += (n->op == OP_SLICE ? begin : SEED(110, 0, -begin)) * at.stride[axis]; /* whole_agree */
     if (n->op == OP_EMBED) {
       a.nguard = 1;
       a.guard[0] = (Guard){.base = -begin, .extent = from->dim[axis].n};

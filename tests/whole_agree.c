@@ -6,6 +6,8 @@
  * last of them; `// least: X` see below. A case is: init on both sides; then, from the host's
  * start, three training steps on equal batches. A new test is a new file.
  *
+ *   whole_agree [--first] [FILE...]      --first: stop at the first failure
+ *
  * Tolerances. After one step: within the running error bound that the interpreter carries. That
  * bound grows with every layer, so that it says little of the first one; hence also, after each
  * step, every PARAM and STATE within RELATIVE of its largest element or of `least`, whichever is
@@ -124,12 +126,12 @@ static void lowerings(Tally *t, const Scratch *s, const Net *net, const char *wi
 
 /* ---- all of them ---------------------------------------------------------------------------- */
 
-static void net_run(Tally *t, const Scratch *s, const char *path) {
+static void net_run(Tally *t, const Scratch *s, const char *path, bool first) {
   Net net = net_read(path);
   for (int c = 0; c < net.ncase; c++)
-    for (int l = 0; l < net.nlower; l++)
+    for (int l = 0; l < net.nlower && !(first && t->failed); l++)
       if (!c || !l || l + 1 == net.nlower) case_run(t, &net, net.lower[l], net.with[c]);
-  if (net.nlower > 1) lowerings(t, s, &net, "");
+  if (net.nlower > 1 && !(first && t->failed)) lowerings(t, s, &net, "");
 }
 
 static int is_net(const struct dirent *e) {
@@ -142,11 +144,12 @@ int main(int argc, char **argv) {
   Scratch s = scratch_new();
   struct dirent **file = NULL;
   char path[300];
-  for (int i = 1; i < argc; i++) net_run(&t, &s, argv[i]);
-  int n = argc > 1 ? 0 : scandir("tests/whole", &file, is_net, alphasort);
+  bool first = argc > 1 && !strcmp(argv[1], "--first");
+  for (int i = 1 + first; i < argc; i++) net_run(&t, &s, argv[i], first);
+  int n = argc > 1 + first ? 0 : scandir("tests/whole", &file, is_net, alphasort);
   for (int i = 0; i < n; i++) {
     snprintf(path, sizeof path, "tests/whole/%.200s", file[i]->d_name);
-    net_run(&t, &s, path);
+    net_run(&t, &s, path, first);
   }
   scratch_remove(s.path);
   return tally_end(&t);
