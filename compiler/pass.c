@@ -80,7 +80,8 @@ bool compile_facts(Compile *c) {
   Fault fault = {0};
   if (!data_peek(&data, &r, &fault)) return c->exit = fault_print(&fault), false;
   c->request.facts = (ModelFacts){
-      .rank = data.rank, .dtype = data.dtype, .classes = data.classes, .samples = data.train.count};
+      .rank = data.rank, .dtype = data.dtype, .classes = data.classes, .samples = data.train.count,
+      .targets = data.classes ? 0 : data.train.label_bytes / (uint32_t)sizeof(float)};
   memcpy(c->request.facts.dim, data.dim, sizeof data.dim);
   data_close(&data);
   return true;

@@ -285,7 +285,8 @@ static bool npy_labels(Data *d, DataSplit *split, Npy *a, bool targets, bool pee
     return fault_set(f, LCW_DATA, "%s: %llu rows for %u samples", a->s.name,
                      (unsigned long long)a->dim[0], split->count);
   split->label_bytes = (uint32_t)(a->count / split->count * 4);
-  if (!targets) return npy_classes(d, split, a, peek, f);
+  bool real = peek && !d->classes && a->type < NPY_U1; /* to the compiler they say what they are */
+  if (!targets && !real) return npy_classes(d, split, a, peek, f);
   return peek || npy_targets(split, a, f);
 }
 

@@ -65,6 +65,12 @@ static double sample_at(const Data *d, const uint32_t *row, uint64_t batch, uint
   return d->dtype == DTYPE_U8 ? (double)((const uint8_t *)s->sample)[at] : (double)((const float *)s->sample)[at];
 }
 
+/* Element i of the labels of a batch: numbers of classes, or `per` targets a sample. */
+static double label_at(const Data *d, const uint32_t *row, uint64_t i, uint64_t per) {
+  uint64_t at = (uint64_t)row[i / per] * per + i % per;
+  return d->classes ? (double)((const int32_t *)d->train.label)[at] : (double)((const float *)d->train.label)[at];
+}
+
 static void feed(Agree *a, uint64_t position, double rate) {
   const Graph *g = &a->reference.model.graph;
   const Data *d = &a->session.data;
@@ -77,7 +83,7 @@ static void feed(Agree *a, uint64_t position, double rate) {
     if (!x) abort();
     for (uint64_t i = 0; i < count; i++) switch ((Feed)n->attr.decl.feed) {
       case FEED_SAMPLE: x[i] = sample_at(d, row, batch, i, count / batch); break;
-      case FEED_LABEL: x[i] = ((const int32_t *)d->train.label)[row[i]]; break;
+      case FEED_LABEL: x[i] = label_at(d, row, i, count / batch); break;
       case FEED_SCALE: x[i] = (double)d->scale[i]; break;
       case FEED_SHIFT: x[i] = (double)d->shift[i]; break;
       case FEED_RATE: x[i] = (double)(float)rate; break;
