@@ -121,6 +121,8 @@ const Ran *process_run(const Process *how, const char *fmt, ...) {
   r->code = wait_for(start(how, fmt, ap, out, err), &use);
   r->ms = process_now() - begin;
   va_end(ap);
+  r->cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e3 +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1e-3;
   r->kib = use.ru_maxrss;
   file_take(out, r->out, how->stdout_to ? 1 : sizeof r->out);
   file_take(err, r->err, sizeof r->err);

@@ -17,7 +17,7 @@ typedef struct {
 
 typedef struct {
   int code;                    /* exit code; 128 + n: ended by signal n */
-  double ms;                   /* from start to end */
+  double ms, cpu;              /* milliseconds from start to end; and of processors' time */
   long kib;                    /* largest resident memory */
   char out[1 << 16], err[1 << 16]; /* what it wrote, cut at the end */
 } Ran;

@@ -84,13 +84,15 @@ static void trainer_same(Runs *r) {
   }
 }
 
-/* Milliseconds from start to end, the best of five. */
+/* Milliseconds from start to end, the best of five: of the clock or of the processor, whichever is
+ * less, since other tests run beside this one. */
 static double best_of_five(Runs *r, const char *line) {
   double best = 1e9;
   for (int i = 0; i < 5; i++) {
     const Ran *ran = process_run(&(Process){.folder = r->s.path}, "%s", line);
     if (ran->code) tally(&r->t, 0, "%s: exit %d: %s", line, ran->code, ran->err);
     best = ran->ms < best ? ran->ms : best;
+    best = ran->cpu < best ? ran->cpu : best;
   }
   return best;
 }
