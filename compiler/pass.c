@@ -96,6 +96,12 @@ static bool pass_expand(Compile *c) {
 
 static bool pass_simplify(Compile *c) {
   if (!model_executable(&c->front, &c->model)) return false;
+  const char *precision = c->model.set.precision;
+  if (precision && strcmp(precision, "fp32"))
+    return compile_fail(c, LCW_USAGE,
+                        "precision = %s: the host computes in fp32; tf32 and bf16 need a GPU\n"
+                        "help: --set precision=fp32",
+                        precision);
   graph_simplify(&c->model.graph);
   return true;
 }
