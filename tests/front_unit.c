@@ -102,7 +102,7 @@ static int compile(Arena *perm, const char *text, size_t cap) {
 static void test_expressions(Tally *t, Front *f) {
   Ast *e = parse_expression(f, "-D depth", "20 + 1", 6);
   EXPECT(t, e && e->kind == AST_BINARY && strcmp(ast_text(f->perm, f->names, e), "20 + 1") == 0);
-  EXPECT(t, parse_expression(f, "-D depth", "20 +", 4) == NULL && diags_exit(&f->diags) == 1);
+  EXPECT(t, parse_expression(f, "-D depth", "20 +", 4) == NULL && diags_exit(&f->diags) == 2);
   EXPECT(t, parse_expression(f, "-D depth", "", 0) == NULL);
   EXPECT(t, parse_expression(f, "-D depth", "1; 2", 4) == NULL);
   EXPECT(t, parse_expression(f, "-D depth", "1)", 2) == NULL);
