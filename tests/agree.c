@@ -34,6 +34,8 @@ bool agree_open(Agree *a, int argc, char **argv) {
   for (int i = 0; i < 2; i++)
     if (arguments_parse(&args[i], "train", true, 1, 2, argc, argv) >= 0) return false;
   if (!arguments_compile(&args[0], &a->reference) || !arguments_compile(&args[1], &a->host)) return false;
+  a->isa[0] = args[1].run.cpu;
+  if (a->isa[0]) a->host.isa = a->isa;
   if (!compile_run(&a->reference, args[0].place[0], PASS_simplify)) return false;
   if (!compile_run(&a->host, args[1].place[0], PASS_object)) return false;
   Text why;

@@ -13,6 +13,7 @@ typedef struct {
   const Plan *plan;
   Session session;
   uint64_t step, seed;
+  const char *isa[2];  /* --cpu, else this machine's */
 } Agree;
 
 /* argv as after `lcwc train`: FILE NET [options]. False after a printed message. */
