@@ -252,3 +252,14 @@ bool arguments_compile(const Arguments *a, Compile *c) {
   c->exit = LCW_OK;
   return true;
 }
+
+int command_on_file(const char *command, bool runs, uint32_t most, int argc, char **argv,
+                    int (*work)(Arguments *, Compile *)) {
+  Arguments a;
+  Compile c;
+  int code = arguments_parse(&a, command, runs, 1, most, argc, argv);
+  if (code >= 0) return code;
+  code = arguments_compile(&a, &c) ? work(&a, &c) : c.exit;
+  compile_release(&c);
+  return code;
+}

@@ -41,6 +41,9 @@ int command_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2
 bool arguments_compile(const Arguments *a, Compile *c);
 /* The instruction set to compile for, in isa[0..1]: --cpu, else this machine's. False: c->exit. */
 bool isa_choose(const Arguments *a, Compile *c, const char **isa);
+/* A command on one FILE and at most `most` places: parses, prepares a Compile, calls `work`. */
+int command_on_file(const char *command, bool runs, uint32_t most, int argc, char **argv,
+                    int (*work)(Arguments *, Compile *));
 /* Writes to stdout; LCW_DATA if that fails. */
 int text_write(const Text *t);
 void command_help(FILE *out, const CommandInfo *c);

@@ -301,11 +301,5 @@ static int inspect(Arguments *a, Compile *c) {
 }
 
 int command_inspect(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "inspect", true, 1, 2, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? inspect(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("inspect", true, 2, argc, argv, inspect);
 }

@@ -65,13 +65,7 @@ static int train(Arguments *a, Compile *c) {
 }
 
 int command_train(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "train", true, 1, 2, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? train(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("train", true, 2, argc, argv, train);
 }
 
 /* ---- eval: all that is needed is in the checkpoint ---------------------------------------- */
@@ -131,13 +125,7 @@ static int eval(Arguments *a, Compile *c) {
 }
 
 int command_eval(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "eval", true, 1, 1, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? eval(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("eval", true, 1, argc, argv, eval);
 }
 
 /* ---- build: a standalone trainer ----------------------------------------------------------- */
@@ -152,11 +140,5 @@ static int build(Arguments *a, Compile *c) {
 }
 
 int command_build(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "build", false, 1, 2, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? build(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("build", false, 2, argc, argv, build);
 }

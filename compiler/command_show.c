@@ -26,13 +26,7 @@ static int check_nets(Arguments *a, Compile *c) {
 }
 
 int command_check(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "check", false, 1, 2, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? check_nets(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("check", false, 2, argc, argv, check_nets);
 }
 
 /* ---- emit ---------------------------------------------------------------------------------- */
@@ -108,13 +102,7 @@ static int emit(Arguments *a, Compile *c) {
 }
 
 int command_emit(int argc, char **argv) {
-  Arguments a;
-  Compile c;
-  int code = arguments_parse(&a, "emit", false, 1, 2, argc, argv);
-  if (code >= 0) return code;
-  code = arguments_compile(&a, &c) ? emit(&a, &c) : c.exit;
-  compile_release(&c);
-  return code;
+  return command_on_file("emit", false, 2, argc, argv, emit);
 }
 
 /* ---- info, fmt, explain -------------------------------------------------------------------- */
