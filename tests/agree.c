@@ -33,7 +33,8 @@ bool agree_open(Agree *a, int argc, char **argv) {
   static Arguments args[2];
   for (int i = 0; i < 2; i++)
     if (arguments_parse(&args[i], "train", true, 1, 2, argc, argv) >= 0) return false;
-  if (!arguments_compile(&args[0], &a->reference) || !arguments_compile(&args[1], &a->host)) return false;
+  if (!arguments_compile(&args[0], &a->reference) || !arguments_compile(&args[1], &a->host))
+    return false;
   a->isa[0] = args[1].run.cpu;
   if (a->isa[0]) a->host.isa = a->isa;
   if (!compile_run(&a->reference, args[0].place[0], PASS_simplify)) return false;
@@ -60,17 +61,20 @@ void agree_close(Agree *a) {
 
 /* ---- feeding the interpreter ---------------------------------------------------------------- */
 
-static double sample_at(const Data *d, const uint32_t *row, uint64_t batch, uint64_t i, uint64_t per) {
+static double sample_at(const Data *d, const uint32_t *row, uint64_t batch, uint64_t i,
+                        uint64_t per) {
   const DataSplit *s = &d->train;
   uint64_t at = (uint64_t)row[i / per] * per + i % per;
   (void)batch;
-  return d->dtype == DTYPE_U8 ? (double)((const uint8_t *)s->sample)[at] : (double)((const float *)s->sample)[at];
+  return d->dtype == DTYPE_U8 ? (double)((const uint8_t *)s->sample)[at]
+                              : (double)((const float *)s->sample)[at];
 }
 
 /* Element i of the labels of a batch: numbers of classes, or `per` targets a sample. */
 static double label_at(const Data *d, const uint32_t *row, uint64_t i, uint64_t per) {
   uint64_t at = (uint64_t)row[i / per] * per + i % per;
-  return d->classes ? (double)((const int32_t *)d->train.label)[at] : (double)((const float *)d->train.label)[at];
+  return d->classes ? (double)((const int32_t *)d->train.label)[at]
+                    : (double)((const float *)d->train.label)[at];
 }
 
 static void feed(Agree *a, uint64_t position, double rate) {
@@ -131,7 +135,8 @@ bool agree_step(Agree *a) {
   RateTime at = {floor((double)a->step / per), (double)a->step, epochs, epochs * per};
   double rate = rate_of(a->plan, &at);
   feed(a, a->step % a->session.steps_per_epoch, rate);
-  bool ok = session_step(&a->session, a->seed, a->step, a->step % a->session.steps_per_epoch, (float)rate, &sum, &f);
+  bool ok = session_step(&a->session, a->seed, a->step, a->step % a->session.steps_per_epoch,
+                         (float)rate, &sum, &f);
   if (!ok) fault_print(&f);
   ok = interpreter_run(a->interpreter, PHASE_TRAIN) && ok;
   a->step++;
@@ -154,8 +159,10 @@ Apart agree_apart(const Agree *a, double least) {
     }
     free((void *)(uintptr_t)x);
     double ratio = far / fmax(most, least);
-    if (getenv("LCW_AGREE_ALL")) printf("  %-30s %.3g of %.3g\n", plan_text(a->plan, b->name), far, most);
-    if (ratio > worst.difference || !*worst.name) worst = (Apart){plan_text(a->plan, b->name), ratio, most};
+    if (getenv("LCW_AGREE_ALL"))
+      printf("  %-30s %.3g of %.3g\n", plan_text(a->plan, b->name), far, most);
+    if (ratio > worst.difference || !*worst.name)
+      worst = (Apart){plan_text(a->plan, b->name), ratio, most};
   }
   return worst;
 }
@@ -172,7 +179,8 @@ Apart agree_beyond(const Agree *a) {
     for (uint64_t i = 0; i < b->bytes / sizeof(float); i++) {
       double d = fabs((double)x[i] - y[i]), bound = e[i] + 0x1p-24 * fabs(y[i]) + 0x1p-149;
       double ratio = isfinite(d) && isfinite(bound) ? d / bound : INFINITY;
-      if (ratio > worst.difference || !*worst.name) worst = (Apart){plan_text(a->plan, b->name), ratio, fabs(y[i])};
+      if (ratio > worst.difference || !*worst.name)
+        worst = (Apart){plan_text(a->plan, b->name), ratio, fabs(y[i])};
     }
     free((void *)(uintptr_t)x);
   }

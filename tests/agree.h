@@ -13,7 +13,7 @@ typedef struct {
   const Plan *plan;
   Session session;
   uint64_t step, seed;
-  const char *isa[2];  /* --cpu, else this machine's */
+  const char *isa[2]; /* --cpu, else this machine's */
 } Agree;
 
 /* argv as after `lcwc train`: FILE NET [options]. False after a printed message. */
@@ -30,7 +30,10 @@ bool agree_step(Agree *a);
 
 /* The PARAM or STATE in which host and interpreter are furthest apart, by the largest difference
  * over the largest element of the tensor, or over `least` where that is larger. */
-typedef struct { const char *name; double difference, largest; } Apart;
+typedef struct {
+  const char *name;
+  double difference, largest;
+} Apart;
 Apart agree_apart(const Agree *a, double least);
 /* The same by the largest ratio of the difference to the bound that the interpreter carried:
  * above 1 the host has computed something else. Only after interpreter_track(). */

@@ -31,7 +31,8 @@ static double element(const unsigned char *p, size_t i, size_t width) {
 }
 
 double *tensors_get(const Tensors *t, const char *name, size_t *n) {
-  const json_t *entry = json_object_get(t->header, name), *at = json_object_get(entry, "data_offsets");
+  const json_t *entry = json_object_get(t->header, name),
+               *at = json_object_get(entry, "data_offsets");
   if (!entry) return NULL;
   const char *type = json_string_value(json_object_get(entry, "dtype"));
   size_t width = !strcmp(type, "F64") ? 8 : 4;
@@ -60,13 +61,15 @@ Distance tensors_distance(const Tensors *a, const Tensors *b, double least) {
   Distance worst = {"", 0};
   const char *name;
   json_t *entry;
-  if (json_object_size(a->header) != json_object_size(b->header)) worst = (Distance){"(names)", INFINITY};
+  if (json_object_size(a->header) != json_object_size(b->header))
+    worst = (Distance){"(names)", INFINITY};
   json_object_foreach(a->header, name, entry) {
     size_t n = 0, m = 0;
     if (!strcmp(name, "__metadata__")) continue;
     double *x = tensors_get(a, name, &n), *y = tensors_get(b, name, &m);
     double d = apart(x, n, y, m, least);
-    if (d > worst.difference || !*worst.name) snprintf(worst.name, sizeof worst.name, "%s", name), worst.difference = d;
+    if (d > worst.difference || !*worst.name)
+      snprintf(worst.name, sizeof worst.name, "%s", name), worst.difference = d;
     free(x), free(y);
   }
   return worst;

@@ -19,6 +19,9 @@ double *tensors_get(const Tensors *t, const char *name, size_t *n);
 /* How far two files are apart: the tensor with the largest difference, measured against the
  * largest element of that tensor, or `least` where that is smaller. Infinite if one lacks a tensor
  * of the other. */
-typedef struct { char name[128]; double difference; } Distance;
+typedef struct {
+  char name[128];
+  double difference;
+} Distance;
 Distance tensors_distance(const Tensors *a, const Tensors *b, double least);
 #endif

@@ -11,9 +11,9 @@
  * Tolerances. After one step: within the running error bound that the interpreter carries. That
  * bound grows with every layer, so that it says little of the first one; hence also, after each
  * step, every PARAM and STATE within RELATIVE of its largest element or of `least`, whichever is
- * larger (0.01; more where values cancel: the mean of what bn is given, the gradient of a bias before
- * it). The state of momentum is the gradient, so this is a bound on gradients. After 20 steps the
- * plain weights of all lowerings, as exported, are within the same. */
+ * larger (0.01; more where values cancel: the mean of what bn is given, the gradient of a bias
+ * before it). The state of momentum is the gradient, so this is a bound on gradients. After 20
+ * steps the plain weights of all lowerings, as exported, are within the same. */
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,7 +46,8 @@ static Net net_read(const char *path) {
   snprintf(net.path, sizeof net.path, "%s", path);
   while (fgets(line, sizeof line, f)) {
     line[strcspn(line, "\n")] = 0;
-    if (!strncmp(line, "// with: ", 9) && net.ncase < CASES) snprintf(net.with[net.ncase++], sizeof net.with[0], "%.199s", line + 9);
+    if (!strncmp(line, "// with: ", 9) && net.ncase < CASES)
+      snprintf(net.with[net.ncase++], sizeof net.with[0], "%.199s", line + 9);
     if (!strncmp(line, "// least: ", 10)) net.least = strtod(line + 10, NULL);
     if (strncmp(line, "// lower: ", 10)) continue;
     for (char *w = strtok_r(line + 10, " ", &save); w; w = strtok_r(NULL, " ", &save))
@@ -63,9 +64,13 @@ static const char *beyond(const Agree *a, bool bounded, double relative, double 
   static char text[300];
   Apart far = agree_apart(a, least), bound = agree_beyond(a);
   if (bounded && bound.difference > 1 && !isinf(bound.difference))
-    return snprintf(text, sizeof text, "%s is %.3g times its error bound away", bound.name, bound.difference), text;
+    return snprintf(text, sizeof text, "%s is %.3g times its error bound away", bound.name,
+                    bound.difference),
+           text;
   if (far.difference > relative)
-    return snprintf(text, sizeof text, "%s is %.3g away, relative to %.3g", far.name, far.difference, far.largest), text;
+    return snprintf(text, sizeof text, "%s is %.3g away, relative to %.3g", far.name,
+                    far.difference, far.largest),
+           text;
   return NULL;
 }
 
@@ -88,18 +93,24 @@ static void case_run(Tally *t, const Net *net, const char *lower, const char *wi
   int argc = 0, at = 0;
   snprintf(text, sizeof text, "%s --lower=%s -w %s", net->path, lower, with);
   for (char *w = strtok_r(text, " ", &save); w; w = strtok_r(NULL, " ", &save)) argv[argc++] = w;
-  const char *wrong = agree_open(&a, argc, argv) ? steps(&a, net->least, &at) : "it does not compile";
+  const char *wrong =
+      agree_open(&a, argc, argv) ? steps(&a, net->least, &at) : "it does not compile";
   tally(t, !wrong, "%s --lower=%s %s: step %d: %s", net->path, lower, with, at, wrong ? wrong : "");
   if (at) agree_close(&a);
 }
 
 /* ---- the lowerings against each other ------------------------------------------------------- */
 
-static bool trained(Tally *t, const char *folder, const Net *net, const char *lower, const char *with, const char *out) {
-  const Ran *r = process_run(&(Process){0}, "lcwc train %s --lower=%s -w %s --steps 20 -q -o %s/run --overwrite",
+static bool trained(Tally *t, const char *folder, const Net *net, const char *lower,
+                    const char *with, const char *out) {
+  const Ran *r = process_run(&(Process){0},
+                             "lcwc train %s --lower=%s -w %s --steps 20 -q -o %s/run --overwrite",
                              net->path, lower, with, folder);
-  if (!r->code) r = process_run(&(Process){0}, "lcwc export %s/run/last.safetensors --to=safetensors -o %s", folder, out);
-  if (r->code) tally(t, 0, "%s --lower=%s %s: exit %d: %s", net->path, lower, with, r->code, r->err);
+  if (!r->code)
+    r = process_run(&(Process){0}, "lcwc export %s/run/last.safetensors --to=safetensors -o %s",
+                    folder, out);
+  if (r->code)
+    tally(t, 0, "%s --lower=%s %s: exit %d: %s", net->path, lower, with, r->code, r->err);
   return !r->code;
 }
 
@@ -116,12 +127,13 @@ static void lowerings(Tally *t, const Scratch *s, const Net *net, const char *wi
     Tensors b = tensors_open(other);
     Distance d = tensors_distance(&a, &b, net->least);
     if (d.difference >= worst.difference) worst = d, of = net->lower[i];
-    tally(t, d.difference <= RELATIVE, "%s %s: after 20 steps %s of %s is %.3g from that of %s", net->path, with,
-          d.name, net->lower[i], d.difference, net->lower[0]);
+    tally(t, d.difference <= RELATIVE, "%s %s: after 20 steps %s of %s is %.3g from that of %s",
+          net->path, with, d.name, net->lower[i], d.difference, net->lower[0]);
     tensors_close(&b);
   }
   tensors_close(&a);
-  printf("%s: after 20 steps %s and %s are at most %.2g apart (%s)\n", net->path, net->lower[0], of, worst.difference, worst.name);
+  printf("%s: after 20 steps %s and %s are at most %.2g apart (%s)\n", net->path, net->lower[0], of,
+         worst.difference, worst.name);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */

@@ -11,8 +11,15 @@
 #include "process.h"
 #include "scratch.h"
 
-typedef struct { int code; const char *line, *names; } Row;
-typedef struct { Tally t; Scratch s; Process in; } Cli;
+typedef struct {
+  int code;
+  const char *line, *names;
+} Row;
+typedef struct {
+  Tally t;
+  Scratch s;
+  Process in;
+} Cli;
 
 static int entries(const char *path) {
   int n = 0;
@@ -36,70 +43,136 @@ static void usage(Cli *c, const char *line, const char *names) {
   const Ran *r = process_run(&c->in, "lcwc %s", line);
   int made = entries(c->s.path) - before;
   int ok = r->code == 2 && lines(r->err) <= 3 && strstr(r->err, names) && !*r->out && !made;
-  tally(&c->t, ok, "lcwc %s: exit %d, %d lines, %d files made, `%s` not named?\n%s%s", line, r->code, lines(r->err),
-        made, names, r->out, r->err);
+  tally(&c->t, ok, "lcwc %s: exit %d, %d lines, %d files made, `%s` not named?\n%s%s", line,
+        r->code, lines(r->err), made, names, r->out, r->err);
 }
 
 static const char *const command[][2] = {
-    {"check", "net.lcwnet"}, {"train", "net.lcwnet"}, {"eval", "run"}, {"build", "net.lcwnet"},
-    {"emit", "net.lcwnet"}, {"inspect", "net.lcwnet"}, {"bench", "net.lcwnet"}, {"gradcheck", "net.lcwnet"},
-    {"plot", "run"}, {"export", "run"}, {"fmt", "net.lcwnet"}, {"explain", ""}, {"info", ""},
+    {"check", "net.lcwnet"},
+    {"train", "net.lcwnet"},
+    {"eval", "run"},
+    {"build", "net.lcwnet"},
+    {"emit", "net.lcwnet"},
+    {"inspect", "net.lcwnet"},
+    {"bench", "net.lcwnet"},
+    {"gradcheck", "net.lcwnet"},
+    {"plot", "run"},
+    {"export", "run"},
+    {"fmt", "net.lcwnet"},
+    {"explain", ""},
+    {"info", ""},
 };
 
 /* What every command refuses. */
 static const Row every[] = {
     {2, "--nosuch", "nosuch"}, {2, "--nosuch=1", "nosuch"}, {2, "-Z", "-Z"},
-    {2, "--hel", "hel"}, {2, "--jsn", "jsn"},
+    {2, "--hel", "hel"},       {2, "--jsn", "jsn"},
 };
 
 /* What every command refuses that compiles. */
 static const Row compiles[] = {
-    {2, "--dump=tokens", "tokens"}, {2, "--stop=tokens", "tokens"}, {2, "--diag=long", "long"}, {2, "--max-errors=0", "0"},
-    {2, "--max-errors=x", "x"}, {2, "--stop", "--stop"}, {2, "-D", "define"}, {2, "-D width", "width"},
-    {2, "-D nosuch=1", "nosuch"}, {2, "--on=nosuch", "nosuch"},
+    {2, "--dump=tokens", "tokens"},
+    {2, "--stop=tokens", "tokens"},
+    {2, "--diag=long", "long"},
+    {2, "--max-errors=0", "0"},
+    {2, "--max-errors=x", "x"},
+    {2, "--stop", "--stop"},
+    {2, "-D", "define"},
+    {2, "-D width", "width"},
+    {2, "-D nosuch=1", "nosuch"},
+    {2, "--on=nosuch", "nosuch"},
 };
 
-static const char *const compiling[] = {"check", "train", "build -o bin", "emit --emit=graph", "inspect",
-                                        "bench --lower=fused", "gradcheck"};
+static const char *const compiling[] = {
+    "check",    "train", "build -o bin", "emit --emit=graph", "inspect", "bench --lower=fused",
+    "gradcheck"};
 
 static const Row one[] = {
-    {2, "nosuch", "nosuch"}, {2, "trian net.lcwnet", "train"}, {2, "''", "command"},
-    {2, "--versio", "versio"}, {2, "check", "argument"}, {2, "train", "argument"}, {2, "eval", "argument"},
-    {2, "build", "argument"}, {2, "emit", "argument"}, {2, "inspect", "argument"}, {2, "bench", "argument"},
-    {2, "gradcheck", "argument"}, {2, "plot", "argument"}, {2, "export", "argument"}, {2, "explain", "explain"},
-    {2, "fmt", "fmt"}, {2, "info extra", "extra"}, {2, "check net.lcwnet tiny third", "third"},
-    {2, "train net.lcwnet tiny third", "third"}, {2, "eval run third", "third"},
-    {2, "build net.lcwnet tiny", "-o"}, {2, "explain E9999", "E9999"}, {2, "explain sigmiod", "sigmiod"},
-    {2, "check net.lcwnet nosuch", "nosuch"}, {2, "train net.lcwnet nosuch", "nosuch"},
-    {2, "train net.lcwnet tinny", "tiny"}, {2, "train net.lcwnet --with=nosuch", "nosuch"},
-    {2, "train net.lcwnet --with points", "points"}, {2, "train net.lcwnet --on recipe", "recipe"},
-    {2, "train net.lcwnet --set=batch", "batch"}, {2, "train net.lcwnet --set bacth=3", "bacth"},
-        {2, "train net.lcwnet --threads", "threads"}, {2, "train net.lcwnet --threads=", "threads"},
-    {2, "train net.lcwnet --threads=-1", "-1"}, {2, "train net.lcwnet --threads=0", "threads"},
-    {2, "train net.lcwnet --threads=1e9", "1e9"}, {2, "train net.lcwnet --threads=0x2", "0x2"},
-    {2, "train net.lcwnet --threads=1025", "1025"}, {2, "train net.lcwnet --threads=99999999999999999999", "threads"},
-    {2, "train net.lcwnet --steps=x", "x"}, {2, "train net.lcwnet --steps=1.5", "1.5"},
-    {2, "train net.lcwnet --steps -5", "steps"}, {2, "train net.lcwnet --epochs=1000001", "1000001"},
-    {2, "train net.lcwnet --seed=4294967296", "4294967296"}, {2, "train net.lcwnet --seed=-1", "-1"},
-    {2, "train net.lcwnet --max-memory=1Q", "1Q"}, {2, "train net.lcwnet --max-memory=", "max-memory"},
-    {2, "train net.lcwnet --log=line", "line"}, {2, "train net.lcwnet --progress=maybe", "maybe"},
-    {2, "train net.lcwnet --color=red", "red"}, {2, "train net.lcwnet --cpu=sse9", "sse9"},
-    {2, "train net.lcwnet --json=1", "json"}, {2, "train net.lcwnet --quiet=yes", "quiet"},
-    {2, "train net.lcwnet -o", "-o"}, {2, "train net.lcwnet -o ''", "output"}, {2, "train net.lcwnet -o a -o b", "--output"},
-    {2, "train net.lcwnet --steps=1 --steps=2", "steps"}, {2, "train net.lcwnet --seed=1 --seed=1", "seed"},
-    {2, "train net.lcwnet --lower=fast", "fast"}, {2, "train net.lcwnet --lower=dense --lower=fused", "lower"},
-    {2, "train net.lcwnet --precision=tf32", "tf32"}, {2, "train net.lcwnet --precision=bf16", "bf16"},
+    {2, "nosuch", "nosuch"},
+    {2, "trian net.lcwnet", "train"},
+    {2, "''", "command"},
+    {2, "--versio", "versio"},
+    {2, "check", "argument"},
+    {2, "train", "argument"},
+    {2, "eval", "argument"},
+    {2, "build", "argument"},
+    {2, "emit", "argument"},
+    {2, "inspect", "argument"},
+    {2, "bench", "argument"},
+    {2, "gradcheck", "argument"},
+    {2, "plot", "argument"},
+    {2, "export", "argument"},
+    {2, "explain", "explain"},
+    {2, "fmt", "fmt"},
+    {2, "info extra", "extra"},
+    {2, "check net.lcwnet tiny third", "third"},
+    {2, "train net.lcwnet tiny third", "third"},
+    {2, "eval run third", "third"},
+    {2, "build net.lcwnet tiny", "-o"},
+    {2, "explain E9999", "E9999"},
+    {2, "explain sigmiod", "sigmiod"},
+    {2, "check net.lcwnet nosuch", "nosuch"},
+    {2, "train net.lcwnet nosuch", "nosuch"},
+    {2, "train net.lcwnet tinny", "tiny"},
+    {2, "train net.lcwnet --with=nosuch", "nosuch"},
+    {2, "train net.lcwnet --with points", "points"},
+    {2, "train net.lcwnet --on recipe", "recipe"},
+    {2, "train net.lcwnet --set=batch", "batch"},
+    {2, "train net.lcwnet --set bacth=3", "bacth"},
+    {2, "train net.lcwnet --threads", "threads"},
+    {2, "train net.lcwnet --threads=", "threads"},
+    {2, "train net.lcwnet --threads=-1", "-1"},
+    {2, "train net.lcwnet --threads=0", "threads"},
+    {2, "train net.lcwnet --threads=1e9", "1e9"},
+    {2, "train net.lcwnet --threads=0x2", "0x2"},
+    {2, "train net.lcwnet --threads=1025", "1025"},
+    {2, "train net.lcwnet --threads=99999999999999999999", "threads"},
+    {2, "train net.lcwnet --steps=x", "x"},
+    {2, "train net.lcwnet --steps=1.5", "1.5"},
+    {2, "train net.lcwnet --steps -5", "steps"},
+    {2, "train net.lcwnet --epochs=1000001", "1000001"},
+    {2, "train net.lcwnet --seed=4294967296", "4294967296"},
+    {2, "train net.lcwnet --seed=-1", "-1"},
+    {2, "train net.lcwnet --max-memory=1Q", "1Q"},
+    {2, "train net.lcwnet --max-memory=", "max-memory"},
+    {2, "train net.lcwnet --log=line", "line"},
+    {2, "train net.lcwnet --progress=maybe", "maybe"},
+    {2, "train net.lcwnet --color=red", "red"},
+    {2, "train net.lcwnet --cpu=sse9", "sse9"},
+    {2, "train net.lcwnet --json=1", "json"},
+    {2, "train net.lcwnet --quiet=yes", "quiet"},
+    {2, "train net.lcwnet -o", "-o"},
+    {2, "train net.lcwnet -o ''", "output"},
+    {2, "train net.lcwnet -o a -o b", "--output"},
+    {2, "train net.lcwnet --steps=1 --steps=2", "steps"},
+    {2, "train net.lcwnet --seed=1 --seed=1", "seed"},
+    {2, "train net.lcwnet --lower=fast", "fast"},
+    {2, "train net.lcwnet --lower=dense --lower=fused", "lower"},
+    {2, "train net.lcwnet --precision=tf32", "tf32"},
+    {2, "train net.lcwnet --precision=bf16", "bf16"},
     {2, "train net.lcwnet --precision=fp8", "fp8"},
-    {2, "train net.lcwnet --set precision=bf16", "bf16"}, {2, "build net.lcwnet --set precision=tf32 -o x", "tf32"}, {2, "train net.lcwnet --resume --overwrite", "overwrite"},
-    {2, "train net.lcwnet -- --threads=2 extra", "extra"}, {2, "train net.lcwnet --emit=llvm", "emit"},
-    {2, "emit net.lcwnet", "emit"}, {2, "emit net.lcwnet --emit=ptx2", "ptx2"}, {2, "emit net.lcwnet --emit=", "emit"},
-    {2, "emit net.lcwnet --emit=llvm --isa=sse9", "sse9"}, {2, "emit net.lcwnet --emit=llvm --kernel=nosuch", "nosuch"},
-    {2, "inspect net.lcwnet --phase=never", "never"}, {2, "bench net.lcwnet --lower=fused,fast", "fast"},
-    {2, "bench net.lcwnet --lower=", "lower"}, {2, "export run --to=onnx", "onnx"}, {2, "export run --to", "to"},
+    {2, "train net.lcwnet --set precision=bf16", "bf16"},
+    {2, "build net.lcwnet --set precision=tf32 -o x", "tf32"},
+    {2, "train net.lcwnet --resume --overwrite", "overwrite"},
+    {2, "train net.lcwnet -- --threads=2 extra", "extra"},
+    {2, "train net.lcwnet --emit=llvm", "emit"},
+    {2, "emit net.lcwnet", "emit"},
+    {2, "emit net.lcwnet --emit=ptx2", "ptx2"},
+    {2, "emit net.lcwnet --emit=", "emit"},
+    {2, "emit net.lcwnet --emit=llvm --isa=sse9", "sse9"},
+    {2, "emit net.lcwnet --emit=llvm --kernel=nosuch", "nosuch"},
+    {2, "inspect net.lcwnet --phase=never", "never"},
+    {2, "bench net.lcwnet --lower=fused,fast", "fast"},
+    {2, "bench net.lcwnet --lower=", "lower"},
+    {2, "export run --to=onnx", "onnx"},
+    {2, "export run --to", "to"},
     {2, "plot -o curves.svg", "argument"},
-    {2, "build net.lcwnet --steps=3 -o x", "steps"}, {2, "check --json=yes net.lcwnet", "json"},
-    {2, "check net.lcwnet --threads=2", "threads"}, {2, "info --set a=b", "set"},
-    {2, "train net.lcwnet --\x01\xff", "--"}, {2, "\xff\xfe", "command"},
+    {2, "build net.lcwnet --steps=3 -o x", "steps"},
+    {2, "check --json=yes net.lcwnet", "json"},
+    {2, "check net.lcwnet --threads=2", "threads"},
+    {2, "info --set a=b", "set"},
+    {2, "train net.lcwnet --\x01\xff", "--"},
+    {2, "\xff\xfe", "command"},
 };
 
 static void usages(Cli *c) {
@@ -128,11 +201,20 @@ static void huge(Cli *c) {
 
 /* A wrong value of -D or --set: the diagnostics of a file, but the command line is to blame. */
 static const char *const values[][2] = {
-    {"--set batch=", "--set batch:1:1"}, {"--set batch=x", "--set batch:1:1"}, {"--set batch=1.5", "batch"},
-    {"--set batch=0", "batch"}, {"--set batch=-3", "batch"}, {"--set optimizer=sgdd", "sgdd"},
-    {"--set optimizer=sgd(momentun=1.0)", "momentun"}, {"--set lr=epocj", "epocj"}, {"--set loss=mes", "mes"},
-    {"--set '--set'", "--set"}, {"-D classes=1.5", "-D classes:1:1"}, {"-D classes=x", "-D classes:1:1"},
-    {"-D classes=(", "-D classes:1:"}, {"-D classes=1;", "-D classes:1:2"},
+    {"--set batch=", "--set batch:1:1"},
+    {"--set batch=x", "--set batch:1:1"},
+    {"--set batch=1.5", "batch"},
+    {"--set batch=0", "batch"},
+    {"--set batch=-3", "batch"},
+    {"--set optimizer=sgdd", "sgdd"},
+    {"--set optimizer=sgd(momentun=1.0)", "momentun"},
+    {"--set lr=epocj", "epocj"},
+    {"--set loss=mes", "mes"},
+    {"--set '--set'", "--set"},
+    {"-D classes=1.5", "-D classes:1:1"},
+    {"-D classes=x", "-D classes:1:1"},
+    {"-D classes=(", "-D classes:1:"},
+    {"-D classes=1;", "-D classes:1:2"},
 };
 
 static void wrong_values(Cli *c) {
@@ -140,7 +222,8 @@ static void wrong_values(Cli *c) {
     int before = entries(c->s.path);
     const Ran *r = process_run(&c->in, "lcwc train net.lcwnet %s", values[i][0]);
     int ok = r->code == 2 && strstr(r->err, values[i][1]) && entries(c->s.path) == before;
-    tally(&c->t, ok, "lcwc train net.lcwnet %s: exit %d, `%s` in\n%s", values[i][0], r->code, values[i][1], r->err);
+    tally(&c->t, ok, "lcwc train net.lcwnet %s: exit %d, `%s` in\n%s", values[i][0], r->code,
+          values[i][1], r->err);
   }
 }
 
@@ -155,17 +238,22 @@ static void helps(Cli *c) {
   }
   const Ran *r = process_run(&c->in, "lcwc --help");
   for (size_t k = 0; k < COUNT_OF(command); k++)
-    tally(&c->t, !r->code && strstr(r->out, command[k][0]), "lcwc --help does not name %s", command[k][0]);
+    tally(&c->t, !r->code && strstr(r->out, command[k][0]), "lcwc --help does not name %s",
+          command[k][0]);
   r = process_run(&c->in, "lcwc --version");
-  tally(&c->t, !r->code && !strncmp(r->out, "lcwc ", 5), "lcwc --version: exit %d: %s", r->code, r->out);
+  tally(&c->t, !r->code && !strncmp(r->out, "lcwc ", 5), "lcwc --version: exit %d: %s", r->code,
+        r->out);
 }
 
 /* ---- what is wrong with files: the other codes ----------------------------------------------- */
 
 /* Files that the rows below name. A name that ends in / is a folder. */
-static const struct { const char *name, *text; } file[] = {
+static const struct {
+  const char *name, *text;
+} file[] = {
     {"empty.lcwnet", ""},
-    {"syntax.lcwnet", "net tiny(tensor x[n]) -> tensor[3]\n{\n    return x -> linear(3) sigmoid;\n}\n"},
+    {"syntax.lcwnet",
+     "net tiny(tensor x[n]) -> tensor[3]\n{\n    return x -> linear(3) sigmoid;\n}\n"},
     {"import_missing.lcwnet", "import \"nowhere.lcwnet\";\n"},
     {"import_outside.lcwnet", "import \"../outside.lcwnet\";\n"},
     {"import_cycle.lcwnet", "import \"import_cycle.lcwnet\";\n"},
@@ -183,14 +271,17 @@ static const struct { const char *name, *text; } file[] = {
     {"broken.safetensors", "\x10\x01\x01\x01\x01\x01\x01\x01{\"__metadata__\":"},
     {"text.safetensors", "hello"},
     {"void.safetensors", ""},
-    {"bomb.lcwnet", "net tiny(tensor x[n], int classes) -> tensor[classes]\n{\n    h = x;\n    repeat (1000000000) h = h -> linear(8);\n"
-                    "    return h -> linear(classes);\n}\ndata points { source = synthetic(shape = [6], classes = 3); }\ntrain r {}\n"},
+    {"bomb.lcwnet", "net tiny(tensor x[n], int classes) -> tensor[classes]\n{\n    h = x;\n    "
+                    "repeat (1000000000) h = h -> linear(8);\n"
+                    "    return h -> linear(classes);\n}\ndata points { source = synthetic(shape = "
+                    "[6], classes = 3); }\ntrain r {}\n"},
 };
 
-static const char model[] =
-    "net tiny(tensor x[n], int classes) -> tensor[classes]\n{\n    return x -> linear(4) -> linear(classes);\n}\n"
-    "net image(tensor x[C, H, W], int classes) -> tensor[classes]\n{\n    return x -> flatten -> linear(classes);\n}\n"
-    "train r { batch = 4; }\n";
+static const char model[] = "net tiny(tensor x[n], int classes) -> tensor[classes]\n{\n    return "
+                            "x -> linear(4) -> linear(classes);\n}\n"
+                            "net image(tensor x[C, H, W], int classes) -> tensor[classes]\n{\n    "
+                            "return x -> flatten -> linear(classes);\n}\n"
+                            "train r { batch = 4; }\n";
 
 static const Row rows[] = {
     {1, "check syntax.lcwnet", "syntax.lcwnet:3:"},
@@ -237,7 +328,10 @@ static void files_write(Cli *c) {
   for (size_t i = 0; i < COUNT_OF(file); i++) {
     const char *path = scratch_path(&c->s, file[i].name), *text = file[i].text;
     char whole[2000];
-    if (path[strlen(path) - 1] == '/') { scratch_must(mkdir(path, 0700) == 0, path); continue; }
+    if (path[strlen(path) - 1] == '/') {
+      scratch_must(mkdir(path, 0700) == 0, path);
+      continue;
+    }
     snprintf(whole, sizeof whole, "%s%s", strncmp(file[i].name, "data_", 5) ? "" : model, text);
     scratch_write(path, whole, strlen(whole));
   }
@@ -249,31 +343,46 @@ static void refusals(Cli *c) {
     const Ran *r = process_run(&c->in, "lcwc %s", rows[i].line);
     int made = entries(c->s.path) - before;
     tally(&c->t, r->code == rows[i].code && strstr(r->err, rows[i].names) && !made,
-          "lcwc %s: exit %d, not %d; %d files made; `%s` in\n%s", rows[i].line, r->code, rows[i].code, made, rows[i].names, r->err);
+          "lcwc %s: exit %d, not %d; %d files made; `%s` in\n%s", rows[i].line, r->code,
+          rows[i].code, made, rows[i].names, r->err);
   }
 }
 
-/* ---- outputs that cannot be written ------------------------------------------------------------ */
+/* ---- outputs that cannot be written ------------------------------------------------------------
+ */
 
 static void outputs(Cli *c) {
-  static const char *const prints[] = {"--help", "--version", "train --help", "check net.lcwnet", "check --json net.lcwnet",
-      "emit net.lcwnet --emit=graph", "emit net.lcwnet --emit=llvm", "info", "explain E0501", "fmt net.lcwnet",
-      "train net.lcwnet --print-plan", "train net.lcwnet --steps=2 --json -o full --overwrite", "inspect net.lcwnet",
-      "gradcheck net.lcwnet"};
+  static const char *const prints[] = {"--help",
+                                       "--version",
+                                       "train --help",
+                                       "check net.lcwnet",
+                                       "check --json net.lcwnet",
+                                       "emit net.lcwnet --emit=graph",
+                                       "emit net.lcwnet --emit=llvm",
+                                       "info",
+                                       "explain E0501",
+                                       "fmt net.lcwnet",
+                                       "train net.lcwnet --print-plan",
+                                       "train net.lcwnet --steps=2 --json -o full --overwrite",
+                                       "inspect net.lcwnet",
+                                       "gradcheck net.lcwnet"};
   static const char *const to[] = {"/dev/full", "|"};
   for (size_t i = 0; i < COUNT_OF(prints); i++)
     for (size_t k = 0; k < COUNT_OF(to); k++) {
       Process how = {.folder = c->s.path, .stdout_to = to[k]};
       const Ran *r = process_run(&how, "lcwc %s", prints[i]);
-      tally(&c->t, r->code == 3, "lcwc %s >%s: exit %d, not 3\n%s", prints[i], to[k], r->code, r->err);
+      tally(&c->t, r->code == 3, "lcwc %s >%s: exit %d, not 3\n%s", prints[i], to[k], r->code,
+            r->err);
     }
 }
 
-/* ---- folders of runs ---------------------------------------------------------------------------- */
+/* ---- folders of runs ----------------------------------------------------------------------------
+ */
 
 static void expect(Cli *c, int code, const char *names, const char *line) {
   const Ran *r = process_run(&c->in, "lcwc %s", line);
-  tally(&c->t, r->code == code && strstr(r->err, names), "lcwc %s: exit %d, not %d; `%s` in\n%s", line, r->code, code, names, r->err);
+  tally(&c->t, r->code == code && strstr(r->err, names), "lcwc %s: exit %d, not %d; `%s` in\n%s",
+        line, r->code, code, names, r->err);
 }
 
 /* Changes one byte near the end of the weights. */
@@ -305,8 +414,11 @@ static void runs(Cli *c) {
 
 /* A learning rate of 1e30: exit 5, the step, layer and line named, the last checkpoint intact. */
 static void numbers(Cli *c) {
-  const Ran *r = process_run(&c->in, "lcwc train net.lcwnet --set lr=epoch<2?0.1:1e30 --epochs=40 -q -o nan");
-  tally(&c->t, r->code == 5 && strstr(r->err, "step") && strstr(r->err, "linear") && strstr(r->err, "net.lcwnet:"),
+  const Ran *r =
+      process_run(&c->in, "lcwc train net.lcwnet --set lr=epoch<2?0.1:1e30 --epochs=40 -q -o nan");
+  tally(&c->t,
+        r->code == 5 && strstr(r->err, "step") && strstr(r->err, "linear") &&
+            strstr(r->err, "net.lcwnet:"),
         "lr = 1e30: exit %d, step, layer and line in\n%s", r->code, r->err);
   r = process_run(&c->in, "lcwc export nan/last.safetensors --to=safetensors -o nan.out");
   tally(&c->t, r->code == 0, "lr = 1e30: the last checkpoint: %s", r->err);
