@@ -238,7 +238,8 @@ static void move_build(Build *b, Val v) {
       a.stride[i] = n->op == OP_TRANSPOSE ? at.stride[n->attr.perm.perm[i]] : at.stride[i];
   if (n->op != OP_TRANSPOSE) {
     int32_t axis = n->attr.slice.axis, begin = n->attr.slice.begin;
-    a.offset += (n->op == OP_SLICE ? begin : SEED(110, 0, -begin)) * at.stride[axis]; /* whole_agree */
+    int32_t skip = n->op == OP_SLICE ? begin : SEED(110, 0, -begin); /* caught by whole_agree */
+    a.offset += skip * at.stride[axis];
     if (n->op == OP_EMBED) {
       a.nguard = 1;
       a.guard[0] = (Guard){.base = -begin, .extent = from->dim[axis].n};

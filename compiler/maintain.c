@@ -112,7 +112,8 @@ static void kept_store(Maintain *m, Phase phase, const Val *leaf) {
 static void updated_find(const Maintain *m, Val *leaf) {
   for (uint32_t i = 0; i < m->from->nroot; i++) {
     const Root *r = &m->from->root[i];
-    if (r->kind == ROOT_STORE && r->phase == PHASE_TRAIN) leaf[r->target] = m->map[SEED(108, r->target, r->value)]; /* whole_agree */
+    if (r->kind == ROOT_STORE && r->phase == PHASE_TRAIN)
+      leaf[r->target] = m->map[SEED(108, r->target, r->value)]; /* caught by whole_agree */
   }
 }
 
