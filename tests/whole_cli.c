@@ -266,7 +266,6 @@ static const struct {
     {"idx/train-labels-idx1-ubyte", "too short"},
     {"data_gone.lcwnet", "data d { source = idx(\"no-such-folder\"); }\n"},
     {"data_up.lcwnet", "data d { source = idx(\"../../etc\"); }\n"},
-    {"locked.lcwnet", "data d { source = idx(\"idx\"); }\n"},
     {"folder/", ""},
     {"broken.safetensors", "\x10\x01\x01\x01\x01\x01\x01\x01{\"__metadata__\":"},
     {"text.safetensors", "hello"},
