@@ -1,7 +1,7 @@
 /* pool.c: see pool.h. The protocol: the caller writes the job, then `left`, then the share of
  * every thread, and increments `round`. A share is one word, next | end << 32, and is claimed
- * with compare-and-swap: a thread takes its own whole, and then halves of what others have not
- * begun, so that nobody waits for a thread that the system has put aside. Whoever claims chunks
+ * with compare-and-swap: a thread takes half of what is left of its own until nothing is, and then
+ * of what others have not begun, so that nobody waits for a thread that the system has put aside. Whoever claims chunks
  * takes them off `left` when they are done; the round ends when none is left, so the job stays
  * as it is as long as a claim is open, and a worker that wakes late finds nothing to claim.
  *
@@ -95,14 +95,14 @@ static unsigned wait_change(atomic_uint *word, unsigned value, atomic_uint *asle
   return now;
 }
 
-/* Claims chunks [*begin, *end) of a share: all of one's own, half of another's. */
-static bool claim(Share *s, bool own, uint32_t *begin, uint32_t *end) {
+/* Claims half of the chunks that are left in a share, one's own or another's: [*begin, *end). */
+static bool claim(Share *s, uint32_t *begin, uint32_t *end) {
   uint_fast64_t now = atomic_load_explicit(&s->range, memory_order_acquire), after;
   do {
     uint32_t next = (uint32_t)now, left = (uint32_t)(now >> 32) - next;
     if (left == 0) return false;
     *begin = next;
-    *end = next + (own ? left : (left + 1) / 2);
+    *end = next + (left + 1) / 2;
     after = (now & ~(uint_fast64_t)UINT32_MAX) | *end;
   } while (!atomic_compare_exchange_weak(&s->range, &now, after));
   return true;
@@ -112,7 +112,7 @@ static bool claim(Share *s, bool own, uint32_t *begin, uint32_t *end) {
 static void run_share(Pool *p, uint32_t thread) {
   uint32_t begin, end;
   for (uint32_t k = 0; k < p->threads; k++)
-    while (claim(&p->share[(thread + k) % p->threads], k == 0, &begin, &end)) {
+    while (claim(&p->share[(thread + k) % p->threads], &begin, &end)) {
       uint32_t last = end - SEED(308, thread > 0, 0); /* caught by runtime_unit.c */
       p->work(p->ctx, begin, last, thread);
       bool done = atomic_fetch_sub(&p->left, end - begin) == end - begin;
