@@ -21,10 +21,12 @@ for inputs in 784 3072; do
   echo "== against PyTorch, $inputs inputs, 2 threads"
   best=
   if python=$(command -v /usr/bin/python3) && "$python" -c 'import torch' 2>/dev/null; then
-    for setting in "1 1" "1 0" "2 1" "2 0"; do
+    for setting in "active 1 1" "active 1 0" "active 2 1" "passive 2 1" "passive 2 0"; do
+      policy=${setting%% *}
       # the settings of OpenBLAS that slow it down are not its best
-      ms=$(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE "$python" tests/bench_torch.py $inputs $setting)
-      echo "PyTorch, threads and oneDNN $setting: $ms ms"
+      ms=$(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_WAIT_POLICY=$policy \
+        "$python" tests/bench_torch.py $inputs ${setting#* })
+      echo "PyTorch, waiting, threads, oneDNN = $setting: $ms ms"
       best=$(printf '%s\n%s\n' "$ms" "$best" | grep . | sort -g | head -1)
     done
   else
