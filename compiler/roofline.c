@@ -47,7 +47,7 @@ static double stream(float *v, float *m) {
     m[i] = 0.9f * m[i] + 1e-4f * v[i];
     v[i] -= 0.1f * m[i];
   }
-  return 16.0 * STREAM_FLOATS;
+  return 16.0 * (double)STREAM_FLOATS;
 }
 
 typedef struct {
