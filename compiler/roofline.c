@@ -28,7 +28,7 @@ static double now(void) {
     a[11] = FMA(a[11], x, y);                                                                      \
   }                                                                                                \
   for (int i = 0; i < 12; i++) STORE(out + i * (LANES), a[i]);                                     \
-  return 24.0 * (LANES)*FMA_LOOPS
+  return 24.0 * (LANES) * (double)FMA_LOOPS
 
 __attribute__((target("avx512f"))) static double chains_avx512(float *out) {
   CHAINS(__m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps, 16);
