@@ -244,6 +244,9 @@ static bool verify_instr(Verify *v, uint32_t i) {
   case I_REDUCE:
     if (n->axes & ~(uint32_t)k->space[n->stage])
       REFUSE(v, "instruction %u reduces axes outside its stage", i);
+    if (k->kind == KERNEL_CONTRACT && (n->axes & kernel_axes(k, PART_M)) &&
+        (n->axes & kernel_axes(k, PART_N)))
+      REFUSE(v, "instruction %u reduces rows and columns at once", i);
     if (n->fn != S_add && n->fn != S_max)
       REFUSE(v, "instruction %u reduces by %s", i, scalartab[n->fn].name);
     return verify_operand(v, i, n->a);
@@ -266,8 +269,8 @@ bool kernel_verify(const Kernel *k, Text *why) {
     REFUSE(&v, "%s: a count is out of range", k->name);
   for (uint32_t i = 0; i < k->naxis; i++)
     if (k->extent[i] < 1) REFUSE(&v, "%s: axis %u has extent %d", k->name, i, k->extent[i]);
-  if (k->kind == KERNEL_CONTRACT && (k->lhs >= k->narg || k->rhs >= k->narg || k->nstage != 3))
-    REFUSE(&v, "%s: a contraction needs two operands and three stages", k->name);
+  if (k->kind == KERNEL_CONTRACT && (k->lhs >= k->narg || k->rhs >= k->narg || k->nstage < 3))
+    REFUSE(&v, "%s: a contraction needs two operands and its stages", k->name);
   kernel_varies(k, v.varies);
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (!verify_instr(&v, i)) return false;

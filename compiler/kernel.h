@@ -20,7 +20,9 @@
  *             the lowering repeats what it needs.
  *   CONTRACT  STAGE_PROLOGUE over K and N: its REDUCEs over K give values per n (the r of a
  *             linear set: sum over k of t_k * rhs(k, n)); STAGE_EPILOGUE over M and N: reads
- *             ACC; its REDUCEs over M give values per n; STAGE_COLUMN over N: uses those.
+ *             ACC; its REDUCEs over M give values per n, over N values per m; STAGE_COLUMN over
+ *             N uses the former, STAGE_ROW (optional) over M the latter (the t and u of a linear
+ *             set: sum over n of c_n * value(m, n)).
  * An instruction of stage s may use values of stage s, and of earlier stages only those
  * that do not vary over the axes reduced there. A value that varies over no axis of the
  * reduced part is computed once per row: see kernel_varies(). Order of a REDUCE is fixed by the
@@ -35,7 +37,7 @@
 #include "util.h"
 
 enum { MAX_AXIS = 7, MAX_ARG = 32, MAX_INSTR = 160, MAX_STAGE = 4, MAX_GUARD = 2 };
-enum { STAGE_PROLOGUE = 0, STAGE_EPILOGUE = 1, STAGE_COLUMN = 2 }; /* of a CONTRACT */
+enum { STAGE_PROLOGUE, STAGE_EPILOGUE, STAGE_COLUMN, STAGE_ROW }; /* of a CONTRACT */
 
 typedef enum { KERNEL_MAP, KERNEL_ROW, KERNEL_CONTRACT, KERNEL_KINDS } KernelKind;
 typedef enum { PART_P, PART_R, PART_M, PART_N, PART_K } AxisPart;
