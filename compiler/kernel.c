@@ -159,7 +159,8 @@ static bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis) {
 
 bool kernel_equal(const Kernel *a, const Kernel *b) {
   if (a->kind != b->kind || a->naxis != b->naxis || a->narg != b->narg || a->nstage != b->nstage ||
-      a->ninstr != b->ninstr || a->lhs != b->lhs || a->rhs != b->rhs)
+      a->ninstr != b->ninstr || a->lhs != b->lhs || a->rhs != b->rhs ||
+      a->precision != b->precision)
     return false;
   if (memcmp(a->part, b->part, a->naxis) ||
       memcmp(a->space, b->space, a->nstage * sizeof *a->space) ||

@@ -40,6 +40,7 @@ enum { MAX_AXIS = 7, MAX_ARG = 32, MAX_INSTR = 160, MAX_STAGE = 4, MAX_GUARD = 2
 enum { STAGE_PROLOGUE, STAGE_EPILOGUE, STAGE_COLUMN, STAGE_ROW }; /* of a CONTRACT */
 
 typedef enum { KERNEL_MAP, KERNEL_ROW, KERNEL_CONTRACT, KERNEL_KINDS } KernelKind;
+typedef enum { PRECISION_FP32, PRECISION_TF32, PRECISION_BF16, PRECISIONS } Precision;
 typedef enum { PART_P, PART_R, PART_M, PART_N, PART_K } AxisPart;
 enum { ARG_READ = 1, ARG_WRITE = 2 };
 
@@ -84,6 +85,7 @@ typedef struct Kernel {
   uint8_t kind, naxis, narg, nstage;
   uint16_t ninstr;
   uint8_t lhs, rhs;                /* CONTRACT: arguments of the two operands */
+  uint8_t precision;               /* CONTRACT: Precision of its products; operands are rounded to it */
   uint8_t part[MAX_AXIS];
   int32_t extent[MAX_AXIS];        /* slowest axis of a part first */
   uint16_t space[MAX_STAGE];       /* bit per axis */
