@@ -74,6 +74,31 @@ static Value math_select(Build *b, Value x, Value y, Value z) {
   return value_choose(b, compare(b, LLVMRealUNE, x, real_like(b, 0, x)), y, z);
 }
 
+/* Both roundings add what carries into the last bit kept, and drop the bits behind it. NaN stays. */
+static Value bits_kept(Build *b, Value x, Value bits, Value half, uint32_t mask) {
+  Value sum = LLVMBuildAdd(b->at, bits, half, "");
+  sum = LLVMBuildAnd(b->at, sum, word_like(b, mask, bits), "");
+  Value y = LLVMBuildBitCast(b->at, sum, LLVMTypeOf(x), "");
+  return value_choose(b, compare(b, LLVMRealUNO, x, x), x, y);
+}
+
+/* To tf32: ties away from 0. */
+static Value math_tf32(Build *b, Value x, Value y, Value z) {
+  (void)y, (void)z;
+  Value bits = LLVMBuildBitCast(b->at, x, type_like(b, b->i32, x), "");
+  return bits_kept(b, x, bits, word_like(b, 0x1000u, bits), 0xffffe000u);
+}
+
+/* To bf16: a tie goes up only if the last bit kept is 1. */
+static Value math_bf16(Build *b, Value x, Value y, Value z) {
+  (void)y, (void)z;
+  Value bits = LLVMBuildBitCast(b->at, x, type_like(b, b->i32, x), "");
+  Value last = LLVMBuildLShr(b->at, bits, word_like(b, 16, bits), "");
+  last = LLVMBuildAnd(b->at, last, word_like(b, 1, bits), "");
+  Value half = LLVMBuildAdd(b->at, last, word_like(b, 0x7fffu, bits), "");
+  return bits_kept(b, x, bits, half, 0xffff0000u);
+}
+
 /* Without a rounding instruction: through int32, which holds every float that has a fraction. */
 static Value math_floor(Build *b, Value x, Value y, Value z) {
   (void)y, (void)z;

@@ -52,6 +52,11 @@ static double bound_floor(const double *x, const double *e, double r) {
   return fmax(floor(x[0] + e[0]) - r, r - floor(x[0] - e[0]));
 }
 
+/* As far as the neighbours that either end of the operand is rounded to. */
+static double bound_rounded(Scalar fn, const double *x, const double *e, double r) {
+  return fmax(scalar_apply(fn, x[0] + e[0], 0, 0) - r, r - scalar_apply(fn, x[0] - e[0], 0, 0));
+}
+
 /* 1 if the operands may be on the other side of each other, else 0. */
 static double bound_compare(const double *x, const double *e) {
   double reach = e[0] + e[1];
@@ -86,6 +91,8 @@ static double bound_carried(Scalar fn, const double *x, const double *e, double 
   case S_sigmoid: return y = 1 / (1 + exp(-m)), e[0] * y * (1 - y);
   case S_erf: return e[0] * 1.1283791670955126 * exp(-m * m);
   case S_floor: return bound_floor(x, e, r);
+  case S_tf32:
+  case S_bf16: return bound_rounded(fn, x, e, r);
   case S_lt:
   case S_le:
   case S_eq: return bound_compare(x, e);
@@ -116,6 +123,8 @@ static int bound_roundings(Scalar fn) {
   case S_neg:
   case S_abs:
   case S_floor:
+  case S_tf32:
+  case S_bf16:
   case S_lt:
   case S_le:
   case S_eq:

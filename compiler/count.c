@@ -31,7 +31,8 @@ static void keep_for(const Graph *g, Val v, bool *kept) {
   const Node *n = &g->node[v];
   if (n->op == OP_MAP) {
     switch ((Scalar)n->attr.map.fn) {
-    case S_add: case S_sub: case S_neg: case S_floor: case S_lt: case S_le: case S_eq: return;
+    case S_add: case S_sub: case S_neg: case S_floor: case S_tf32: case S_bf16:
+    case S_lt: case S_le: case S_eq: return;
     case S_exp: case S_sqrt: case S_tanh: case S_sigmoid: keep(g, v, kept); return;
     case S_select: keep(g, n->in[0], kept); return;
     default: break;

@@ -59,6 +59,8 @@ Val graph_map1(Graph *g, Scalar fn, Val a) {
   Val in[MAX_IN] = {a, 0, 0}, v = fold_constants(g, fn, in);
   if (v) return v;
   if (fn == S_neg && is_map(g, a, S_neg)) return g->node[a].in[0];
+  if ((fn == S_tf32 || fn == S_bf16) && is_map(g, a, fn)) return a; /* rounded already */
+  if (fn == S_tf32 && is_map(g, a, S_bf16)) return a;
   return map_add(g, fn, a, 0, 0);
 }
 

@@ -64,7 +64,7 @@ static bool branches(const Node *n) {
   if (n->op == OP_REDUCE) return n->attr.reduce.fn == S_max;
   if (n->op != OP_MAP) return false;
   switch ((Scalar)n->attr.map.fn) {
-  case S_min: case S_max: case S_abs: case S_select: case S_floor: case S_lt: case S_le: case S_eq:
+  case S_min: case S_max: case S_abs: case S_select: case S_floor: case S_tf32: case S_bf16: case S_lt: case S_le: case S_eq:
     return true;
   default: return false;
   }

@@ -20,6 +20,15 @@ int node_arity(const Node *n) {
   return n->op == OP_MAP ? scalartab[n->attr.map.fn].nin : optab[n->op].nin;
 }
 
+/* x with `bits` bits after the first, as float32 would hold it: below the smallest normal number
+ * the last place stays where it is, above the largest is infinity. */
+static double rounded(double x, int bits, double (*nearest)(double)) {
+  if (!isfinite(x) || x == 0) return x;
+  int last = (ilogb(x) < -126 ? -126 : ilogb(x)) - bits;
+  double r = ldexp(nearest(ldexp(x, -last)), last);
+  return fabs(r) < 0x1p128 ? r : copysign(INFINITY, x);
+}
+
 /* The value of a scalar function; operands beyond its arity are ignored. */
 double scalar_apply(Scalar fn, double a, double b, double c) {
   switch (fn) {
@@ -44,6 +53,8 @@ double scalar_apply(Scalar fn, double a, double b, double c) {
   case S_lt: return a < b;
   case S_le: return a <= b;
   case S_eq: return a == b;
+  case S_tf32: return rounded(a, 10, round); /* ties away from 0 */
+  case S_bf16: return rounded(a, 7, rint);   /* ties to even */
   case S_select: return a != 0 ? b : c;
   case S_COUNT: break;
   }

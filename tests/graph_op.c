@@ -290,11 +290,24 @@ static const Fill fill[S_COUNT] = {
   [S_sigmoid] = {true, {{0.1, 6, true, false}}},
   [S_erf] = {true, {ANY}},
   [S_floor] = {true, {{0.1, 5, true, false}}},
+  [S_tf32] = {true, {ANY}},
+  [S_bf16] = {true, {ANY}},
   [S_lt] = {true, {ANY, ANY}},
   [S_le] = {true, {ANY, ANY}},
   [S_eq] = {true, {TRUTH, TRUTH}},
   [S_select] = {true, {TRUTH, ANY, ANY}},
 };
+
+/* The upper bits of a finite number that is rounded to what `keep` leaves: by the bits, where
+ * ops.c does it by numbers. */
+static float bits_rounded(float x, uint32_t keep, bool even) {
+  uint32_t w, last = ~keep + 1; /* the last bit kept */
+  memcpy(&w, &x, sizeof w);
+  w += even && !(w & last) ? last / 2 - 1 : last / 2;
+  w &= keep;
+  memcpy(&x, &w, sizeof x);
+  return x;
+}
 
 /* The function in float32, as scalars.def writes it for the emitters. */
 static float single(Scalar fn, float a, float b, float c) {
@@ -317,6 +330,8 @@ static float single(Scalar fn, float a, float b, float c) {
   case S_sigmoid: return 1.0f / (1.0f + expf(-a));
   case S_erf: return erff(a);
   case S_floor: return floorf(a);
+  case S_tf32: return bits_rounded(a, 0xffffe000u, false);
+  case S_bf16: return bits_rounded(a, 0xffff0000u, true);
   case S_lt: return a < b ? 1.0f : 0.0f;
   case S_le: return a <= b ? 1.0f : 0.0f;
   case S_eq: return a == b ? 1.0f : 0.0f;
@@ -441,6 +456,13 @@ static bool refuses(const char *row, Case *c, Val loss) {
   return !strcmp(c->g.error, c->skip) || fail(row, c, c->g.error, 0);
 }
 
+/* A rounding has the slope 1, which differences don't see: its operand's adjoint is its own. */
+static bool passes_on(const char *row, Case *c, Val loss, Val y) {
+  Val want[2] = {y, graph_node(&c->g, y)->in[0]}, adjoint[2];
+  if (!graph_gradient(&c->g, loss, want, adjoint, 2)) return fail(row, c, c->g.error, 0);
+  return adjoint[0] == adjoint[1] || fail(row, c, "the adjoint is not passed on", 0);
+}
+
 /* ---- rows ---------------------------------------------------------------------------- */
 
 typedef struct {
@@ -465,7 +487,11 @@ static bool run_case(const Row *row, Case *c) {
   if (!loss) return fail(row->name, c, c->g.error, 0);
   if (!row->make && !within_bound(c, row->fn)) return fail(row->name, c, "beyond the bound", 0);
   if (!verifies(row->name, c) || !stays_still(row->name, c, loss)) return false;
-  if (!(c->skip ? refuses : differentiates)(row->name, c, loss)) return false;
+  bool rounds = !row->make && (row->fn == S_tf32 || row->fn == S_bf16);
+  bool ok = rounds    ? passes_on(row->name, c, loss, y)
+            : c->skip ? refuses(row->name, c, loss)
+                      : differentiates(row->name, c, loss);
+  if (!ok) return false;
   return simplifies(row->name, c, loss);
 }
 

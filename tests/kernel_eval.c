@@ -92,6 +92,8 @@ static double apply(uint32_t fn, double a, double b, double c) {
   case S_lt: return a < b ? 1 : 0;
   case S_le: return a <= b ? 1 : 0;
   case S_eq: return a == b ? 1 : 0;
+  case S_tf32: return scalar_apply(S_tf32, a, 0, 0);
+  case S_bf16: return scalar_apply(S_bf16, a, 0, 0);
   case S_select: return a != 0 ? b : c;
   default: return NAN;
   }
@@ -213,9 +215,9 @@ static void store_eval(Eval *e, uint32_t i) {
     point_of(e->k, e->varies[i], j, index);
     if (!arg_at(e->k, n->b, index, &at)) continue;
     Bounded x = value_at(e, n->a, index);
+    if (e->k->arg[n->b].dtype == DTYPE_BF16) x = scalar_eval(S_bf16, x, (Bounded){0}, (Bounded){0});
     e->shadow[n->b].value[at] = x.v;
-    e->shadow[n->b].error[at] =
-        x.e + U * fabs(x.v) * (e->k->arg[n->b].dtype == DTYPE_BF16 ? 65536 : 0);
+    e->shadow[n->b].error[at] = x.e;
   }
 }
 

@@ -38,6 +38,8 @@ static double reference(uint32_t fn, double a, double b, double c) {
   case S_lt: return a < b ? 1 : 0;
   case S_le: return a <= b ? 1 : 0;
   case S_eq: return a == b ? 1 : 0;
+  case S_tf32: return scalar_apply(S_tf32, a, 0, 0);
+  case S_bf16: return scalar_apply(S_bf16, a, 0, 0);
   case S_select: return a != 0 ? b : c;
   default: return NAN;
   }

@@ -97,7 +97,7 @@ static uint16_t tame(Gen *g, uint16_t a) {
 /* One more value from those at hand, never out of the domain of its function. */
 static uint16_t grow(Gen *g) {
   uint16_t a = pick(g), b = pick(g), c = pick(g);
-  switch (below(g, 17)) {
+  switch (below(g, 18)) {
   case 0: return apply(g, S_add, a, b, 0);
   case 1: return apply(g, S_sub, a, b, 0);
   case 2: return apply(g, S_mul, tame(g, a), b, 0);
@@ -118,6 +118,7 @@ static uint16_t grow(Gen *g) {
   case 15:
     return apply(g, S_pow, apply(g, S_add, apply(g, S_abs, a, 0, 0), constant(g, 0.5f), 0),
                  tame(g, b), 0);
+  case 16: return apply(g, below(g, 2) ? S_tf32 : S_bf16, a, 0, 0);
   default: return apply(g, S_neg, a, 0, 0);
   }
 }
