@@ -38,31 +38,27 @@ bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
 }
 
 void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
-  memset(launch, 0, sizeof *launch);
-  launch->npiece = 1;
-  CudaPiece *p = &launch->piece[0];
-  p->grid[0] = p->grid[1] = p->grid[2] = 1;
-  p->block = 256;
-  memcpy(p->name, k->name, sizeof k->name);
+  *launch = (CudaLaunch){.grid = {1, 1, 1}, .block = 256};
   if (k->kind == KERNEL_MAP) map_launch(k, launch);
   if (k->kind == KERNEL_ROW) row_launch(k, launch);
   if (k->kind == KERNEL_CONTRACT) contract_launch(k, o, launch);
 }
 
-static const CudaOptions cuda_default = {.precision = CUDA_TF32, .stages = 4};
+static const CudaOptions cuda_default = {.arch = 80};
 
-/* Writes the geometry of the first piece where the plan looks for it. */
+/* Writes the geometry where the plan looks for it. */
 static void cuda_tile(Kernel *k) {
   CudaLaunch launch;
   cuda_launch(k, &cuda_default, &launch);
-  memcpy(k->launch.grid, launch.piece[0].grid, sizeof k->launch.grid);
-  k->launch.block[0] = launch.piece[0].block;
+  memcpy(k->launch.grid, launch.grid, sizeof k->launch.grid);
+  k->launch.block[0] = launch.block;
   k->launch.block[1] = k->launch.block[2] = 1;
-  k->launch.shared = launch.piece[0].shared;
+  k->launch.shared = launch.shared;
+  k->launch.scratch = launch.scratch;
 }
 
 static bool cuda_emit(const Kernel *k, const char *kind, const char *isa, Text *out, Text *why) {
-  (void)isa; /* one text for every architecture from sm_80 on */
+  (void)isa; /* one text for every architecture that has the shared memory of sm_80 */
   if (strcmp(kind, "cuda")) {
     text_add(why, "the CUDA target prints `cuda`, not `%s`", kind);
     return false;

@@ -1,33 +1,28 @@
 /* cuda.h: CUDA C text from Kernels, and what is learnt from compiling it.
  *
- * In: a Kernel, and the choices that are the target's own: precision, stages of the copy
- * pipeline, which arguments are rounded where they are stored. Out: text in the C subset of
- * CUDA, without includes, for the prelude followed by any number of kernels. The text depends
- * on nothing else: same Kernel and options, same bytes.
+ * In: a Kernel, and the architecture whose shared memory the text may use. Out: text in the C
+ * subset of CUDA, without includes, for the prelude followed by any number of kernels. The text
+ * depends on nothing else: same Kernel and options, same bytes. It runs on every architecture
+ * from that one on which has as much shared memory (cuda_shared_limit).
  *
- * A kernel becomes one function or two, launched in order. A CONTRACT with a column stage takes
- * one more argument, `partial`: a sum per reduction, tile of M and column, which the second
- * function `NAME_column` adds in the order of the tiles. */
+ * A kernel is one function and one launch. One with sums over several blocks takes one more
+ * argument, the workspace of plan.h (PlanImage). */
 #ifndef LCW_CUDA_H
 #define LCW_CUDA_H
 #include "kernel.h"
 
-typedef enum { CUDA_FP32, CUDA_TF32 } CudaPrecision;
-
 typedef struct {
-  CudaPrecision precision; /* of CONTRACT: FFMA, or mma.sync on operands that were rounded */
-  uint32_t stages;         /* slabs of K in flight, at least 2; 4 need about 130 KB in tf32 */
-  uint32_t rounded;        /* bit per argument: rounded to tf32 as it is stored; sums of the value
-                            * see the rounded one, arguments without the bit all its digits */
+  uint32_t arch;           /* 80 for sm_80; 75 has no asynchronous copies: fp32 only */
   Sources *sources;        /* for #line; NULL: none */
 } CudaOptions;
 
-typedef struct { char name[80]; uint32_t grid[3], block, shared; } CudaPiece;
 typedef struct {
-  CudaPiece piece[2];
-  uint32_t npiece;
-  uint64_t partial;        /* bytes of the argument `partial`; 0: there is none */
+  uint32_t grid[3], block, shared;
+  uint64_t scratch;        /* bytes of the workspace, tickets included; 0: no such argument */
 } CudaLaunch;
+
+/* Bytes of shared memory that a block of this architecture can have. */
+uint32_t cuda_shared_limit(uint32_t arch);
 
 /* prelude.cu, embedded by the build; the array ends with a NULL name. */
 typedef struct { const char *name, *text; size_t size; } PreludeFile;

@@ -4,15 +4,13 @@
  *   loop       a slab of K: wait for it, start the copies of the one `stages - 1` further, multiply
  *   epilogue   the scalar program on the sums in registers: what varies over rows only comes
  *              first, then per column, then per element; sums over M go through shuffles and
- *              shared memory to `partial`, one number per tile and column
- *   column     a second function adds the tiles in order and runs the column stage
+ *              shared memory to the workspace, one number per tile and column; the last block
+ *              to arrive of a column of tiles adds them in order and runs the column stage
  *
  * The filling of the pipeline is the loop itself, begun `stages - 1` slabs early: one text for
  * the copies. The terms of a linear set touch prologue and epilogue only: the loop is the plain
  * one. */
 #include "cuda_emit.h"
-#include <stdio.h>
-#include <string.h>
 
 static uint32_t tiles_of(const Kernel *k, AxisPart part) {
   return (uint32_t)((kernel_extent(k, kernel_axes(k, part)) + TILE - 1) / TILE);
@@ -31,19 +29,32 @@ static void operands_of(const Kernel *k, const Tile *t, Operand *lhs, Operand *r
   *rhs = operand_of(k, t, k->rhs, PART_N);
 }
 
+uint32_t cuda_shared_limit(uint32_t arch) {
+  static const struct { uint32_t arch, kilobytes; } row[] = {
+    {75, 64}, {80, 163}, {86, 99}, {87, 163}, {88, 99}, {90, 227}, {120, 99},
+  };
+  uint32_t bytes = 48 << 10;
+  for (size_t i = 0; i < COUNT_OF(row) && row[i].arch <= arch; i++) bytes = row[i].kilobytes << 10;
+  return bytes;
+}
+
+/* Slabs of K in flight: at most four. */
+static uint32_t stages_of(const Kernel *k, const CudaOptions *o, const Operand *lhs,
+                          const Operand *rhs) {
+  (void)k;
+  uint32_t most = cuda_shared_limit(o->arch) / (uint32_t)(lhs->bytes + rhs->bytes);
+  return most < 4 ? most : 4;
+}
+
 void contract_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
   Operand lhs, rhs;
-  operands_of(k, &cuda_tile_row[o->precision], &lhs, &rhs);
-  CudaPiece *p = &launch->piece[0];
-  p->grid[0] = tiles_of(k, PART_N);
-  p->grid[1] = tiles_of(k, PART_M);
-  p->shared = o->stages * (uint32_t)(lhs.bytes + rhs.bytes);
+  operands_of(k, &cuda_tile_row[k->precision], &lhs, &rhs);
+  launch->grid[0] = tiles_of(k, PART_N);
+  launch->grid[1] = tiles_of(k, PART_M);
+  launch->shared = stages_of(k, o, &lhs, &rhs) * (uint32_t)(lhs.bytes + rhs.bytes);
   if (!column_sums(k)) return;
   uint64_t columns = kernel_extent(k, kernel_axes(k, PART_N));
-  launch->partial = column_sums(k) * (uint64_t)p->grid[1] * columns * 4;
-  launch->piece[launch->npiece++] =
-      (CudaPiece){.grid = {(uint32_t)((columns + BLOCK - 1) / BLOCK), 1, 1}, .block = BLOCK};
-  snprintf(launch->piece[1].name, sizeof launch->piece[1].name, "%s_column", k->name);
+  launch->scratch = PLAN_TICKETS * 4 + column_sums(k) * (uint64_t)launch->grid[1] * columns * 4;
 }
 
 /* ---- prologue ------------------------------------------------------------------------------- */
@@ -79,7 +90,7 @@ static void prologue_print(Emit *e) {
 /* ---- loop ----------------------------------------------------------------------------------- */
 
 static void loop_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
-  int stages = (int)e->o->stages, slabs = (part_extent(e, PART_K) + t->slab - 1) / t->slab;
+  int stages = (int)stages_of(e->k, e->o, lhs, rhs), slabs = (part_extent(e, PART_K) + t->slab - 1) / t->slab;
   int stage = lhs->bytes + rhs->bytes;
   emit_line(e, "%s", t->declare);
   emit_line(e, "u32 slot = 0;");
@@ -111,7 +122,7 @@ static void rows_reduce_print(Emit *e, const Tile *t, uint32_t i) {
 /* Values that vary over rows only, as arrays. */
 static void rows_print(Emit *e, const Tile *t) {
   if (!stage_has(e, STAGE_EPILOGUE, IN_M)) return;
-  e->arrays = IN_M, e->at = "i";
+  e->at[IN_M] = "i";
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     const Instr *n = &e->k->instr[i];
     bool value = n->op == I_LOAD || n->op == I_SCALAR || n->op == I_RANDOM;
@@ -154,22 +165,44 @@ static void elements_print(Emit *e, const Tile *t) {
   e->live[PART_M] = live[0], e->live[PART_N] = live[1];
 }
 
-/* The sums of the tile, to `partial`. */
+/* The sums of all tiles of a column of tiles, in their order, and the column stage. */
+static void column_print(Emit *e, int32_t columns) {
+  uint32_t tiles = tiles_of(e->k, PART_M), first = 0;
+  e->live[PART_M] = e->live[PART_N] = NULL;
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!stage_reduces(e, i, STAGE_EPILOGUE)) continue;
+    emit_line(e, "v%u = partial[%u * %d + n];", i, first, columns);
+    emit_open(e, "for (int tile = 1; tile < %u; tile++)", tiles);
+    reduce_print(e, i, emit_printf(e, "partial[(%u + tile) * %d + n]", first, columns));
+    emit_close(e);
+    first += tiles;
+  }
+  stage_print(e, STAGE_COLUMN, 0);
+  stage_print(e, STAGE_COLUMN, IN_N);
+}
+
+/* The sums of the tile, to the workspace. */
 static void partial_print(Emit *e, const Tile *t) {
   const Kernel *k = e->k;
   int32_t columns = part_extent(e, PART_N);
   uint32_t first = 0;
+  emit_line(e, "float *partial = (float *)(workspace + %d);", PLAN_TICKETS);
   emit_line(e, "__syncthreads();");
   emit_line(e, "const int n = n0 + thread_index();");
-  emit_line(e, "if (thread_index() >= %d || n >= %d) return;", TILE, columns);
+  emit_line(e, "const int mine = thread_index() < %d && n < %d;", TILE, columns);
+  sums_begin(e, STAGE_EPILOGUE);
+  emit_open(e, "if (mine)");
   for (uint32_t i = 0; i < k->ninstr; i++) {
     if (!stage_reduces(e, i, STAGE_EPILOGUE)) continue;
-    emit_line(e, "float v%u = over_m_%u[0][thread_index()];", i, i);
-    for (int w = 1; w < t->warps; w++)
+    for (int w = 0; w < t->warps; w++)
       reduce_print(e, i, emit_printf(e, "over_m_%u[%d][thread_index()]", i, w));
     emit_line(e, "partial[(%u + block_y()) * %d + n] = v%u;", first, columns, i);
     first += tiles_of(k, PART_M);
   }
+  emit_close(e);
+  emit_line(e, "if (!block_last(workspace + block_x(), %u) || !mine) return;",
+            tiles_of(k, PART_M));
+  column_print(e, columns);
 }
 
 static void epilogue_print(Emit *e, const Tile *t) {
@@ -197,62 +230,13 @@ static void epilogue_print(Emit *e, const Tile *t) {
   if (column_sums(k)) partial_print(e, t);
 }
 
-/* ---- column --------------------------------------------------------------------------------- */
-
-/* Marks what instruction i needs, stopping at sums. */
-static void need(const Kernel *k, uint32_t i, bool *only) {
-  const Instr *n = &k->instr[i];
-  if (only[i]) return;
-  only[i] = true;
-  if (n->op == I_STORE) need(k, n->a, only);
-  const uint16_t operand[3] = {n->a, n->b, n->c};
-  for (uint32_t j = 0; n->op == I_SCALAR && j < scalar_operands(n->fn); j++)
-    need(k, operand[j], only);
-}
-
-/* The sums of the tiles, in their order. */
-static void tiles_print(Emit *e, int32_t columns) {
-  uint32_t tiles = tiles_of(e->k, PART_M), first = 0;
-  for (uint32_t i = 0; i < e->k->ninstr; i++) {
-    if (!stage_reduces(e, i, STAGE_EPILOGUE)) continue;
-    emit_open(e, "for (int tile = 0; tile < %u; tile++)", tiles);
-    reduce_print(e, i, emit_printf(e, "partial[(%u + tile) * %d + n]", first, columns));
-    emit_close(e);
-    first += tiles;
-  }
-}
-
-static bool column_print(Emit *e) {
-  const Kernel *k = e->k;
-  bool only[MAX_INSTR] = {false};
-  int32_t columns = part_extent(e, PART_N);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (k->instr[i].op == I_STORE && k->instr[i].stage == STAGE_COLUMN) need(k, i, only);
-  for (uint32_t i = 0; i < k->ninstr; i++)
-    if (only[i] && stage_reduces(e, i, STAGE_PROLOGUE)) {
-      text_add(e->why, "%s: in CUDA text a column stage can't read a sum of the prologue", k->name);
-      return false;
-    }
-  e->arrays = 0, e->only = only;
-  e->live[PART_M] = e->live[PART_N] = NULL;
-  function_open(e, "_column", true);
-  emit_line(e, "const int n = block_x() * %d + thread_index();", BLOCK);
-  if (columns % BLOCK) emit_line(e, "if (n >= %d) return;", columns);
-  sums_begin(e, STAGE_EPILOGUE);
-  tiles_print(e, columns);
-  for (uint32_t s = 0; s < k->nstage; s++) stage_print(e, s, 0), stage_print(e, s, IN_N);
-  emit_close(e);
-  return true;
-}
-
 /* ---- the kernel ----------------------------------------------------------------------------- */
 
 bool contract_print(Emit *e) {
-  const Tile *t = &cuda_tile_row[e->o->precision];
+  const Tile *t = &cuda_tile_row[e->k->precision];
   Operand lhs, rhs;
   operands_of(e->k, t, &lhs, &rhs);
-  bool partial = column_sums(e->k) > 0;
-  function_open(e, "", partial);
+  function_open(e, column_sums(e->k) > 0);
   emit_line(e, "dynamic_shared unsigned char memory[];");
   emit_line(e, "const u32 base = shared_address(memory);");
   emit_line(e, "const int m0 = block_y() * %d, n0 = block_x() * %d;", TILE, TILE);
@@ -269,5 +253,5 @@ bool contract_print(Emit *e) {
   emit_line(e, "/* epilogue */");
   epilogue_print(e, t);
   emit_close(e);
-  return !partial || column_print(e);
+  return true;
 }

@@ -24,8 +24,8 @@ typedef struct {
   uint32_t indent;
   uint32_t parts[MAX_INSTR];    /* bit per AxisPart over which the instruction varies */
   const char *live[PART_COUNT]; /* condition, or NULL: the index is always valid */
-  uint32_t arrays;              /* values over exactly these parts are arrays, indexed by `at` */
-  const char *at;
+  const char *at[1 << PART_COUNT]; /* by parts: values over exactly these are arrays, with this
+                                * index; NULL: they are not */
   const char *accumulator;      /* text of ACC */
   const char *once, *sync;      /* ROW: condition under which one lane stores what is per row;
                                  * around storing what every lane reads */
@@ -53,7 +53,7 @@ bool arg_wide(const Kernel *k, const Arg *a);
 const char *address_text(Emit *e, const Arg *a);             /* over the parts' usual index names */
 void guard_strides(const Guard *g, int64_t *stride);          /* coefficients, as strides */
 
-void function_open(Emit *e, const char *suffix, bool partial);
+void function_open(Emit *e, bool workspace); /* with the workspace as its last parameter */
 uint32_t scalar_operands(uint32_t fn);
 const char *type_text(const Arg *a);                         /* of its elements */
 const char *float_of(Emit *e, const Arg *a, const char *element);
@@ -94,7 +94,7 @@ typedef struct {
   const char *leads;               /* true in the lane that writes for its warp */
   int warps;
 } Tile;
-extern const Tile cuda_tile_row[];  /* by CudaPrecision */
+extern const Tile cuda_tile_row[];  /* by Precision */
 
 typedef struct {
   const char *name, *index, *start; /* "lhs", "m", "m0" */

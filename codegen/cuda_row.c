@@ -12,12 +12,12 @@ enum { MAP_EACH = 4, SHORT_ROW = 1024 };
 
 void map_launch(const Kernel *k, CudaLaunch *launch) {
   uint64_t count = kernel_extent(k, kernel_axes(k, PART_P));
-  launch->piece[0].grid[0] = (uint32_t)((count + MAP_EACH * BLOCK - 1) / (MAP_EACH * BLOCK));
+  launch->grid[0] = (uint32_t)((count + MAP_EACH * BLOCK - 1) / (MAP_EACH * BLOCK));
 }
 
 void map_print(Emit *e) {
   int32_t count = part_extent(e, PART_P);
-  function_open(e, "", false);
+  function_open(e, false);
   stage_print(e, 0, 0);
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", MAP_EACH);
@@ -63,7 +63,7 @@ static Team team_choose(const Kernel *k) {
 
 void row_launch(const Kernel *k, CudaLaunch *launch) {
   uint32_t rows = (uint32_t)team_row[team_choose(k)].rows;
-  launch->piece[0].grid[0] =
+  launch->grid[0] =
       (uint32_t)((kernel_extent(k, kernel_axes(k, PART_P)) + rows - 1) / rows);
 }
 
@@ -102,7 +102,7 @@ void row_print(Emit *e) {
   const Kernel *k = e->k;
   Team team = team_choose(k);
   int32_t rows = part_extent(e, PART_P);
-  function_open(e, "", false);
+  function_open(e, false);
   if (team_row[team].shares) emit_line(e, "__shared__ float share[%d];", BLOCK);
   emit_line(e, "const int p = block_x() * %d + %s, lane = %s;", team_row[team].rows,
             team_row[team].row, team_row[team].lane);

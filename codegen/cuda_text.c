@@ -202,32 +202,15 @@ static const char *float_text(Emit *e, float x) {
   return emit_printf(e, strpbrk(s, ".e") ? "%sf" : "%s.0f", s);
 }
 
-/* The value of an instruction, as it was computed. */
-static const char *computed_text(Emit *e, uint32_t i) {
+const char *operand_text(Emit *e, uint32_t i) {
   const Instr *n = &e->k->instr[i];
   if (n->op == I_CONST) return float_text(e, n->k);
   if (n->op == I_ACC) return e->accumulator;
-  if (e->arrays && e->parts[i] == e->arrays) return emit_printf(e, "v%u[%s]", i, e->at);
+  if (e->at[e->parts[i]]) return emit_printf(e, "v%u[%s]", i, e->at[e->parts[i]]);
   return emit_printf(e, "v%u", i);
 }
 
 uint32_t scalar_operands(uint32_t fn) { return scalar_row[fn].nin; }
-
-/* True if some store rounds this value. */
-static bool value_rounded(const Emit *e, uint32_t i) {
-  for (uint32_t j = 0; j < e->k->ninstr; j++) {
-    const Instr *n = &e->k->instr[j];
-    if (n->op == I_STORE && n->a == i && e->o->rounded >> n->b & 1) return true;
-  }
-  return false;
-}
-
-/* A value that some store rounds is rounded for its other uses too: a sum over it is the sum of
- * what a contraction will read. Only stores to arguments that keep all digits see the digits. */
-const char *operand_text(Emit *e, uint32_t i) {
-  const char *name = computed_text(e, i);
-  return value_rounded(e, i) ? emit_printf(e, "round_tf32(%s)", name) : name;
-}
 
 /* The C text of a row of scalars.def, its letters replaced by the operands. */
 static const char *scalar_text(Emit *e, const Instr *n) {
@@ -270,7 +253,7 @@ static const char *random_text(Emit *e, const Instr *n) {
 
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   const Arg *a = &e->k->arg[n->b];
-  const char *value = e->o->rounded >> n->b & 1 ? operand_text(e, n->a) : computed_text(e, n->a);
+  const char *value = operand_text(e, n->a);
   const char *inside = inside_text(e, a);
   if (a->dtype != DTYPE_F32) value = emit_printf(e, "%s(%s)", dtype_row[a->dtype].store, value);
   if (!(parts & IN_R)) inside = both_text(e, e->once, inside);
@@ -289,8 +272,8 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
                        : n->op == I_SCALAR ? scalar_text(e, n)
                        : n->op == I_RANDOM ? random_text(e, n)
                                            : NULL;
-    const char *declare = parts && parts == e->arrays ? "" : "const float ";
-    if (text) emit_line(e, "%s%s = %s;", declare, computed_text(e, i), text);
+    const char *declare = e->at[parts] ? "" : "const float ";
+    if (text) emit_line(e, "%s%s = %s;", declare, operand_text(e, i), text);
     else if (n->op == I_STORE) store_print(e, n, parts);
   }
 }
@@ -345,17 +328,17 @@ static void source_print(Emit *e) {
   text_add(e->out, "\"\n");
 }
 
-void function_open(Emit *e, const char *suffix, bool partial) {
+void function_open(Emit *e, bool workspace) {
   const Kernel *k = e->k;
   source_print(e);
-  text_add(e->out, "entry %s%s(\n", k->name, suffix);
+  text_add(e->out, "entry %s(\n", k->name);
   for (uint32_t i = 0; i < k->narg; i++) {
     const Arg *a = &k->arg[i];
     text_add(e->out, "%s%s%s *__restrict__ a%u%s", i % 3 ? " " : "    ",
              a->use & ARG_WRITE ? "" : "const ", dtype_row[a->dtype].type, i,
-             i + 1 < k->narg || partial ? "," : ") {\n");
-    if (i % 3 == 2 && (i + 1 < k->narg || partial)) text_add(e->out, "\n");
+             i + 1 < k->narg || workspace ? "," : ") {\n");
+    if (i % 3 == 2 && (i + 1 < k->narg || workspace)) text_add(e->out, "\n");
   }
-  if (partial) text_add(e->out, "%sfloat *__restrict__ partial) {\n", k->narg % 3 ? " " : "    ");
+  if (workspace) text_add(e->out, "%su32 *__restrict__ workspace) {\n", k->narg % 3 ? " " : "    ");
   e->indent = 1;
 }

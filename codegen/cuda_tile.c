@@ -9,7 +9,7 @@
 #include "cuda_emit.h"
 
 const Tile cuda_tile_row[] = {
-  [CUDA_FP32] = {
+  [PRECISION_FP32] = {
     .slab = 16, .swizzled = false, .pitch = TILE + 4,
     .row = "thread_index() / 16 * 4", .column = "thread_index() % 16 * 4",
     .row_of = "i / 4 * 64 + i % 4", .column_of = "j / 4 * 64 + j % 4",
@@ -17,7 +17,7 @@ const Tile cuda_tile_row[] = {
     .lanes_from = 16, .lanes_to = 16,
     .warp_row = "thread_index() / 32", .leads = "thread_index() % 32 < 16", .warps = 8,
   },
-  [CUDA_TF32] = {
+  [PRECISION_TF32] = {
     .slab = 32, .swizzled = true, .pitch = TILE + 8,
     .names = "const int warp = thread_index() / 32, lane = thread_index() % 32;",
     .row = "warp % 2 * 64 + lane / 4", .column = "warp / 2 * 32 + lane % 4 * 2",

@@ -87,6 +87,18 @@ device float round_tf32(float x) {
   return x;
 }
 
+/* ---- tickets --------------------------------------------------------------------------------- */
+
+/* Counts up at a ticket, from `last` back to 0; returns what was there. What this block wrote before
+ * is seen by who comes later. */
+device u32 ticket_take(u32 *ticket, u32 last) {
+  u32 was;
+  asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; fence.acq_rel.gpu; "
+               "atom.relaxed.gpu.global.inc.u32 %0, [t], %2; fence.acq_rel.gpu; }"
+               : "=r"(was) : "l"(ticket), "r"(last) : "memory");
+  return was;
+}
+
 /* ---- plain multiplication ----------------------------------------------------------------- */
 
 device void four_load(float *r, u32 at) {
@@ -177,6 +189,16 @@ device float block_max(float x, float *share) {
   for (int w = 1; w < 8; w++) x = larger(x, share[w]);
   __syncthreads();
   return x;
+}
+
+/* True, in all threads, in the block that is the last of `count` to arrive: what the others
+ * wrote before is there, and the ticket is 0 again. */
+device int block_last(u32 *ticket, u32 count) {
+  __shared__ u32 before;
+  __syncthreads();
+  if (thread_index() == 0) before = ticket_take(ticket, count - 1);
+  __syncthreads();
+  return before == count - 1;
 }
 
 /* Over the 8 threads of a block that share a column of 32. */

@@ -7,7 +7,6 @@
  *               where one is not there
  *   counted     instructions of the main loop per 32 values of K from the cubin, against DESIGN
  *               section 8; no spills; the lcw terms add none to the loop
- *   rounded     the compute copy of an update to tf32, and s is the sum of what was rounded
  *   broken      by planted bugs, each of which a run must notice
  *
  * Usage: cuda_proof [FOLDER]: the texts are left in FOLDER. Run from the root of the sources. */
@@ -23,7 +22,8 @@
 #include <unistd.h>
 
 enum { MAX_CASE = 2 * PROOF_COUNT };
-typedef struct { Kernel k; CudaPrecision precision; } Case;
+typedef struct { Kernel k; } Case;
+static const CudaOptions options = {.arch = 80};
 typedef struct {
   uint32_t passed, failed, skipped;
   Arena arena;
@@ -43,10 +43,10 @@ static void skip(Proofs *p, const char *what, const char *why) {
 }
 
 /* A kernel under a name of its own: CONV_FORWARD_tf32_a. */
-static void case_make(Case *c, Proof which, const ProofShape *shape, CudaPrecision precision,
+static void case_make(Case *c, Proof which, const ProofShape *shape, Precision precision,
                       const char *suffix) {
   proof_kernel[which].build(&c->k, shape);
-  c->precision = precision;
+  c->k.precision = (uint8_t)precision;
   size_t n = strlen(c->k.name);
   snprintf(c->k.name + n, sizeof c->k.name - n, "_%s_%s", precision_name[precision], suffix);
 }
@@ -54,7 +54,6 @@ static void case_make(Case *c, Proof which, const ProofShape *shape, CudaPrecisi
 /* ---- printed and run ------------------------------------------------------------------------ */
 
 static void proof_print(Proofs *p, const Case *c) {
-  const CudaOptions options = cuda_test_options(c->precision);
   Text text[2], why;
   text_init(&why, &p->arena);
   for (int i = 0; i < 2; i++) {
@@ -83,14 +82,13 @@ static void proof_runs(Proofs *p, Proof which) {
   text_init(&texts, &p->arena);
   text_init(&why, &p->arena);
   for (size_t i = 0; i < COUNT_OF(run_shape); i++) {
-    case_make(&c[n++], which, &run_shape[i].shape, CUDA_FP32, run_shape[i].name);
+    case_make(&c[n++], which, &run_shape[i].shape, PRECISION_FP32, run_shape[i].name);
     if (c[n - 1].k.kind == KERNEL_CONTRACT)
-      case_make(&c[n++], which, &run_shape[i].shape, CUDA_TF32, run_shape[i].name);
+      case_make(&c[n++], which, &run_shape[i].shape, PRECISION_TF32, run_shape[i].name);
   }
   bool printed = true;
   for (uint32_t i = 0; i < n && printed; i++) {
     proof_print(p, &c[i]);
-    const CudaOptions options = cuda_test_options(c[i].precision);
     printed = cuda_run_text(&c[i].k, &options, NULL, NULL, &texts, &why);
   }
   void *object =
@@ -101,7 +99,7 @@ static void proof_runs(Proofs *p, Proof which) {
   }
   for (uint32_t i = 0; i < n; i++) {
     text_init(&why, &p->arena);
-    bool good = cuda_run_agrees(&p->arena, object, &c[i].k, c[i].precision, i, &why);
+    bool good = cuda_run_agrees(&p->arena, object, &c[i].k, i, &why);
     verdict(p, good, "run", c[i].k.name, why.s);
   }
   dlclose(object);
@@ -123,8 +121,7 @@ static const ProofShape count_shape = {
 };
 
 /* Every proof kernel, with and without its lcw terms, after one prelude. */
-static uint32_t program_make(Proofs *p, CudaPrecision precision, Case *c, Text *text) {
-  const CudaOptions options = cuda_test_options(precision);
+static uint32_t program_make(Proofs *p, Precision precision, Case *c, Text *text) {
   ProofShape shape[2] = {count_shape, count_shape};
   shape[1].plain = true;
   Text why;
@@ -150,8 +147,8 @@ static void proof_count(Proofs *p, Proof which, const Case *c, const CudaImage *
       verdict(p, false, "count", c[i].k.name, why.s);
       return;
     }
-  uint32_t bound = loop_bound[which][c->precision],
-           slabs = bound && c->precision == CUDA_FP32 ? 2 : 1;
+  uint32_t bound = loop_bound[which][c->k.precision],
+           slabs = bound && c->k.precision == PRECISION_FP32 ? 2 : 1;
   uint32_t loop = count[0].loop * slabs, plain = count[1].loop * slabs;
   bool good = count[0].spills == 0 && (!bound || (loop <= bound && loop <= plain));
   const char *held = bound ? arena_printf(&p->arena, " (bound %u, plain %u)", bound, plain) : "";
@@ -160,7 +157,7 @@ static void proof_count(Proofs *p, Proof which, const Case *c, const CudaImage *
                        held, count[0].total, count[0].registers, count[0].spills));
 }
 
-static void program_count(Proofs *p, Nvrtc *nvrtc, CudaPrecision precision) {
+static void program_count(Proofs *p, Nvrtc *nvrtc, Precision precision) {
   static Case c[MAX_CASE];
   Text text;
   CudaImage image;
@@ -171,7 +168,7 @@ static void program_count(Proofs *p, Nvrtc *nvrtc, CudaPrecision precision) {
   for (uint32_t i = 0; good && i < MAX_CASE; i += 2) proof_count(p, (Proof)(i / 2), &c[i], &image);
 }
 
-static void program_clang(Proofs *p, CudaPrecision precision) {
+static void program_clang(Proofs *p, Precision precision) {
   static Case c[MAX_CASE];
   Text text;
   CudaImage image;
@@ -184,57 +181,6 @@ static void program_clang(Proofs *p, CudaPrecision precision) {
 static bool clang_there(Proofs *p) {
   CudaImage image;
   return clang_compile(&p->arena, "__attribute__((global)) void nothing() {}\n", "sm_80", &image);
-}
-
-/* ---- rounded -------------------------------------------------------------------------------- */
-
-/* Arguments of linear_update. */
-enum { UPDATE_V = 4, UPDATE_S = 7, UPDATE_COPY = 9 };
-
-/* How far the s of column n is from the sum of its row of the copy, relative to their sizes. */
-static double column_residual(const Buffers *b, const ProofShape *shape, int32_t n) {
-  const float *copy = b->arg[UPDATE_COPY], *s = b->arg[UPDATE_S];
-  double sum = 0, size = 0;
-  for (int32_t i = 0; i < shape->in; i++) {
-    double x = (double)copy[n * shape->in + i];
-    sum += x, size += fabs(x);
-  }
-  return fabs(sum - (double)s[n]) / size;
-}
-
-/* Counts elements of the copy that tf32 can't hold, and of the master that it could. */
-static void digits_count(const Buffers *b, uint32_t *copy, uint32_t *master) {
-  for (uint64_t i = 0; i < b->bytes[UPDATE_COPY] / 4; i++) {
-    *copy += (((const uint32_t *)b->arg[UPDATE_COPY])[i] & 0x1fff) != 0;
-    *master += (((const uint32_t *)b->arg[UPDATE_V])[i] & 0x1fff) == 0;
-  }
-}
-
-static void proof_rounded(Proofs *p) {
-  static Case c;
-  const ProofShape shape = {.batch = 40, .in = 140, .out = 36, .copy = true};
-  CudaOptions options = cuda_test_options(CUDA_TF32);
-  Text text, why;
-  Buffers b;
-  uint32_t copy = 0, master = 0;
-  double worst = 0;
-  text_init(&text, &p->arena), text_init(&why, &p->arena);
-  options.rounded = 1u << UPDATE_COPY;
-  case_make(&c, PROOF_linear_update, &shape, CUDA_TF32, "rounded");
-  void *object = cuda_run_text(&c.k, &options, NULL, NULL, &text, &why)
-                     ? cuda_run_load(&p->arena, text.s, p->folder, "rounded", &why) : NULL;
-  HostKernel *code = object ? cuda_run_code(&p->arena, object, &c.k, &why) : NULL;
-  if (!code) {
-    verdict(p, false, "rounded", c.k.name, why.s);
-    return;
-  }
-  buffers_fill(&p->arena, &c.k, 1, &b);
-  code(b.arg, 0, 1, arena_alloc(&p->arena, c.k.launch.scratch));
-  digits_count(&b, &copy, &master);
-  for (int32_t n = 0; n < shape.out; n++) worst = fmax(worst, column_residual(&b, &shape, n));
-  verdict(p, worst <= 2e-7 && !copy && master < 10, "rounded", c.k.name,
-          arena_printf(&p->arena, "s is off by %.1e of the sum of sizes", worst));
-  dlclose(object);
 }
 
 /* ---- broken --------------------------------------------------------------------------------- */
@@ -256,10 +202,9 @@ static const struct { const char *name, *find, *replace; } planted[] = {
 static bool planted_found(Proofs *p, size_t i, Text *why) {
   static Case c;
   const ProofShape shape = {.batch = 130, .in = 196, .out = 132, .copy = true};
-  const CudaOptions options = cuda_test_options(CUDA_TF32);
   Text text;
   text_init(&text, &p->arena);
-  case_make(&c, PROOF_linear_forward, &shape, CUDA_TF32, "broken");
+  case_make(&c, PROOF_linear_forward, &shape, PRECISION_TF32, "broken");
   if (!cuda_run_text(&c.k, &options, planted[i].find, planted[i].replace, &text, why)) return false;
   void *object =
       cuda_run_load(&p->arena, text.s, p->folder, arena_printf(&p->arena, "broken_%zu", i), why);
@@ -269,7 +214,7 @@ static bool planted_found(Proofs *p, size_t i, Text *why) {
   int status = 0;
   if (child == 0) {
     fclose(stderr);
-    _exit(!cuda_run_agrees(&p->arena, object, &c.k, CUDA_TF32, 1, why));
+    _exit(!cuda_run_agrees(&p->arena, object, &c.k, 1, why));
   }
   dlclose(object);
   return child > 0 && waitpid(child, &status, 0) == child && status != 0;
@@ -300,13 +245,12 @@ int main(int argc, char **argv) {
   text_init(&why, &p.arena);
   p.folder = argc > 1 ? argv[1] : mkdtemp(folder);
   for (Proof i = 0; i < PROOF_COUNT; i++) proof_runs(&p, i);
-  proof_rounded(&p);
   proofs_broken(&p);
   Nvrtc *nvrtc = nvrtc_open(&p.arena, NULL, &why);
-  for (CudaPrecision i = CUDA_FP32; nvrtc && i <= CUDA_TF32; i++) program_count(&p, nvrtc, i);
+  for (Precision i = PRECISION_FP32; nvrtc && i <= PRECISION_TF32; i++) program_count(&p, nvrtc, i);
   if (!nvrtc) skip(&p, "count", why.s);
   nvrtc_close(nvrtc);
-  if (clang_there(&p)) program_clang(&p, CUDA_FP32), program_clang(&p, CUDA_TF32);
+  if (clang_there(&p)) program_clang(&p, PRECISION_FP32), program_clang(&p, PRECISION_TF32);
   else skip(&p, "clang", "clang-19 is not installed");
   printf("%u passed, %u failed, %u skipped\n", p.passed, p.failed, p.skipped);
   if (argc < 2) folder_remove(p.folder);

@@ -8,28 +8,23 @@
 
 extern char **environ;
 
-CudaOptions cuda_test_options(CudaPrecision precision) {
-  return (CudaOptions){.precision = precision, .stages = precision == CUDA_TF32 ? 4 : 3};
-}
-
-/* A function that calls one piece of the kernel with the pointers of an array. */
+/* A function that calls the kernel with the pointers of an array. */
 static void call_print(Text *out, const char *name, uint32_t narg) {
   text_add(out, "static void call_%s(void **a) { %s(", name, name);
   for (uint32_t i = 0; i < narg; i++) text_add(out, "%sa[%u]", i ? ", " : "", i);
   text_add(out, "); }\n");
 }
 
-/* Has the form of a HostKernel; its scratch is the argument `partial`. */
+/* Has the form of a HostKernel; its scratch is the workspace, whose tickets are zero before and
+ * after. */
 static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
-  uint32_t narg = k->narg + (launch->partial ? 1u : 0u);
-  for (uint32_t i = 0; i < launch->npiece; i++) call_print(out, launch->piece[i].name, narg);
+  call_print(out, k->name, k->narg + (launch->scratch ? 1u : 0u));
   text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n  void *b[%u];\n",
-           k->name, narg + 1);
+           k->name, k->narg + 1u);
   text_add(out, "  memcpy(b, a, %u * sizeof *b), b[%u] = scratch;\n", k->narg, k->narg);
-  for (uint32_t i = 0; i < launch->npiece; i++) {
-    const CudaPiece *p = &launch->piece[i];
-    text_add(out, "  grid_run(call_%s, %u, %u, b);\n", p->name, p->grid[0], p->grid[1]);
-  }
+  if (launch->scratch) text_add(out, "  memset(scratch, 0, %u);\n", PLAN_TICKETS * 4);
+  text_add(out, "  grid_run(call_%s, %u, %u, b);\n", k->name, launch->grid[0], launch->grid[1]);
+  if (launch->scratch) text_add(out, "  tickets_check(scratch, %u);\n", PLAN_TICKETS);
   text_add(out, "}\n");
 }
 
@@ -40,7 +35,7 @@ bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, cons
   text_init(&text, out->arena);
   if (!cuda_text(k, options, &text, why)) return false;
   cuda_launch(k, options, &launch);
-  k->launch.chunks = 1, k->launch.scratch = launch.partial;
+  k->launch.chunks = 1, k->launch.scratch = launch.scratch;
   const char *code = strstr(text.s, "\nentry "), *at = find ? strstr(code, find) : NULL;
   if (find && !at) return text_add(why, "%s: no `%s` in its text", k->name, find), false;
   if (at) text_add(out, "%.*s%s%s", (int)(at - code), code, replace, at + strlen(find));
@@ -84,13 +79,12 @@ HostKernel *cuda_run_code(Arena *arena, void *object, const Kernel *k, Text *why
   return code;
 }
 
-bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision,
-                     uint32_t seed, Text *why) {
+bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, uint32_t seed, Text *why) {
   Buffers b;
   HostKernel *code = cuda_run_code(arena, object, k, why);
   if (!code) return false;
   buffers_fill(arena, k, seed, &b);
-  if (k->kind == KERNEL_CONTRACT && precision == CUDA_TF32)
+  if (k->kind == KERNEL_CONTRACT && k->precision == PRECISION_TF32)
     operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
   return kernel_agrees(arena, k, code, &b, why);
 }

@@ -5,11 +5,8 @@
 #include "cuda.h"
 #include "kernel_run.h"
 
-/* The options of the tests: as many stages as fit. */
-CudaOptions cuda_test_options(CudaPrecision precision);
-
 /* Adds the C text that runs a kernel: its CUDA text, with the first `find` in it replaced (NULL:
- * none), and a function run_NAME that launches all its pieces. Sets k->launch for
+ * none), and a function run_NAME that launches it. Sets k->launch for
  * kernel_agrees(). */
 bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, const char *replace,
                    Text *out, Text *why);
@@ -22,7 +19,6 @@ void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const c
 HostKernel *cuda_run_code(Arena *arena, void *object, const Kernel *k, Text *why);
 
 /* Runs one on random contents; in tf32 the operands are rounded first. */
-bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, CudaPrecision precision,
-                     uint32_t seed, Text *why);
+bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, uint32_t seed, Text *why);
 
 #endif

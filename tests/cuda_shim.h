@@ -100,6 +100,13 @@ device u32 word_load(u32 at) {
 }
 device void four_load(float *r, u32 at) { memcpy(r, shared_at(at, 16), 16); }
 
+/* Blocks run one after the other: the last to arrive is the last to run. */
+device u32 ticket_take(u32 *ticket, u32 last) {
+  u32 was = *ticket;
+  *ticket = was >= last ? 0 : was + 1;
+  return was;
+}
+
 /* ---- what a warp does together -------------------------------------------------------------- */
 
 /* Shows a lane's operands; returns those of all lanes. */
@@ -198,4 +205,10 @@ static void grid_run(void (*call)(void **), int x, int y, void **a) {
   for (grid_y = 0; grid_y < y; grid_y++)
     for (grid_x = 0; grid_x < x; grid_x++) block_run();
   free(fiber);
+}
+
+/* What a launch must leave behind. */
+static void tickets_check(const u32 *ticket, int count) {
+  for (int i = 0; i < count; i++)
+    if (ticket[i]) die("a ticket is left behind");
 }
