@@ -81,11 +81,11 @@ static void target_host_tile(Kernel *k) {
   else row_tile(k);
 }
 
-/* The exported function: fetches the buffers' addresses and passes them on. */
+/* The exported function: fetches the buffers' addresses, the workspace's last, and passes them on. */
 static void entry_emit(Emit *e, const char *symbol, Value body, uint32_t narg) {
   Build *b = &e->b;
   Type param[4] = {b->pointer, b->i64, b->i64, b->pointer};
-  Value f = build_function(b, symbol, 4, param), arg[MAX_ARG + 3];
+  Value f = build_function(b, symbol, 4, param), arg[MAX_ARG + 4];
   for (uint32_t i = 0; i < narg; i++)
     arg[i] = load_as(b, b->pointer, at_offset(b, b->pointer, LLVMGetParam(f, 0), i), 8);
   for (uint32_t i = 0; i < 3; i++) arg[narg + i] = LLVMGetParam(f, i + 1);
@@ -98,16 +98,21 @@ static void entry_emit(Emit *e, const char *symbol, Value body, uint32_t narg) {
 void kernel_emit(Emit *e, const char *symbol) {
   Build *b = &e->b;
   const Kernel *k = e->k;
-  Type param[MAX_ARG + 3];
-  for (uint32_t i = 0; i < k->narg; i++) param[i] = b->pointer;
-  param[k->narg] = param[k->narg + 1] = b->i64, param[k->narg + 2] = b->pointer;
+  Type param[MAX_ARG + 4];
+  uint32_t n = k->narg + (k->launch.workspace ? 1u : 0u);
+  for (uint32_t i = 0; i < n; i++) param[i] = b->pointer;
+  param[n] = param[n + 1] = b->i64, param[n + 2] = b->pointer;
   char name[160];
   snprintf(name, sizeof name, "%s_body", symbol);
-  Value f = build_function(b, name, k->narg + 3u, param);
+  Value f = build_function(b, name, n + 3, param);
   LLVMSetLinkage(f, LLVMInternalLinkage);
   for (uint32_t i = 0; i < k->narg; i++) e->arg[i] = LLVMGetParam(f, i);
-  Value begin = LLVMGetParam(f, k->narg), end = LLVMGetParam(f, k->narg + 1u);
-  e->scratch = LLVMGetParam(f, k->narg + 2u);
+  if (n > k->narg) { /* other threads write it too */
+    e->workspace = LLVMGetParam(f, k->narg);
+    LLVMRemoveEnumAttributeAtIndex(f, n, LLVMGetEnumAttributeKindForName("noalias", 7));
+  }
+  Value begin = LLVMGetParam(f, n), end = LLVMGetParam(f, n + 1);
+  e->scratch = LLVMGetParam(f, n + 2);
   kernel_varies(k, e->varies);
   LLVMBasicBlockRef entry = LLVMGetInsertBlock(b->at); /* slots only; the code starts after it */
   LLVMBasicBlockRef code = LLVMAppendBasicBlockInContext(b->context, f, "");
@@ -117,7 +122,7 @@ void kernel_emit(Emit *e, const char *symbol) {
   LLVMBuildRetVoid(b->at);
   LLVMPositionBuilderAtEnd(b->at, entry);
   LLVMBuildBr(b->at, code);
-  entry_emit(e, symbol, f, k->narg);
+  entry_emit(e, symbol, f, n);
 }
 
 /* One more kernel in the module, as NAME_ISA. */

@@ -5,7 +5,7 @@
  *   host_math      one function per row of scalars.def, and Philox
  *   host_access    loads and stores of an argument at a point of the iteration space
  *   host_stage     the program of a kernel, stage by stage: hoisting, walking, reducing
- *   host_row       MAP and ROW;   host_pack, host_contract   CONTRACT
+ *   host_row       MAP and ROW;   host_pack, host_tile, host_sums, host_contract   CONTRACT
  *   host, object   tile, emit, compile, load
  *
  * Nothing here uses fast-math flags: every fma is written as one. The order of every sum follows
@@ -108,9 +108,11 @@ typedef struct Emit {
   const Kernel *k;
   uint16_t varies[MAX_INSTR];
   Value arg[MAX_ARG];              /* base addresses */
-  Value scratch;
+  Value scratch, workspace;
   Value (*acc)(struct Emit *e, const Cell *c, uint32_t vector); /* CONTRACT: the finished sum */
   Value (*panel)(struct Emit *e, const Cell *c, uint32_t vector); /* the packed rhs, or NULL */
+  void (*across)(struct Emit *e, const Cell *c, uint32_t i, Value v); /* CONTRACT: v joins a sum
+                                    * over columns, instruction i */
   void *contract;
 } Emit;
 
@@ -147,6 +149,7 @@ void stage_close(Stage *s);              /* finishes the sums */
 void stage_after(Stage *s);              /* what needs them */
 bool stage_walks(const Stage *s);        /* is there anything to do at every step? */
 Value stage_neutral(Build *b, const Instr *n, Value like);
+Value lanes_fold(Build *b, const Instr *n, Value v); /* the sum of all lanes */
 void index_split(Emit *e, uint16_t axes, Value flat, Value *index);
 
 /* ---- host_row.c, host_contract.c, host_pack.c ------------------------------------------- */

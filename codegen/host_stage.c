@@ -31,6 +31,12 @@ static void stage_sort(Stage *s) {
   }
 }
 
+/* A sum that goes along the cells but not along the walk: it has no slots, each step hands it on. */
+static bool hands_on(const Stage *s, uint32_t i) {
+  const Instr *n = &s->e->k->instr[i];
+  return reduces(n) && s->cell->at.axis != NO_AXIS && !(n->axes & s->walk);
+}
+
 /* What a sum or maximum starts from. */
 Value stage_neutral(Build *b, const Instr *n, Value like) {
   return real_like(b, n->fn == FN_max ? -1.0 / 0.0 : 0, like);
@@ -52,7 +58,7 @@ void stage_open(Stage *s, Emit *e, uint32_t stage, uint16_t walk, Cell *cell, ui
   s->e = e, s->stage = stage, s->walk = walk, s->cell = cell, s->n = n, s->ways = ways;
   stage_sort(s);
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
-    if (!s->inside[i] || !reduces(&e->k->instr[i])) continue;
+    if (!s->inside[i] || !reduces(&e->k->instr[i]) || hands_on(s, i)) continue;
     Type t = sum_type(s, i);
     for (uint32_t w = 0; w < ways; w++)
       for (uint32_t c = 0; c < n; c++) {
@@ -122,19 +128,33 @@ void stage_before(Stage *s) {
     if (s->e->k->instr[i].stage == s->stage && !s->inside[i] && !s->late[i]) run(s, i);
 }
 
-/* Adds the cells' values to their sums; lanes beyond the row's end count as neutral. */
+/* The value as a vector; lanes beyond the row's end are neutral if the sum goes along them. */
+static Value summand(Stage *s, const Instr *n, uint32_t c, bool across) {
+  Build *b = &s->e->b;
+  Value v = value_splat(b, s->cell[c].value[n->a], b->isa->width);
+  uint32_t lanes = s->cell[c].at.lanes;
+  if (!across || lanes >= b->isa->width) return v;
+  lanes += SEED(203, lanes > 1 ? ~0u : 0u, 0u); /* caught by kernel_proof: softmax */
+  return value_choose(b, lane_mask(b, lanes), v, stage_neutral(b, n, v));
+}
+
+/* Adds the cells up and hands the vector on. */
+static void hand_on(Stage *s, uint32_t i) {
+  const Instr *n = &s->e->k->instr[i];
+  Value v = summand(s, n, 0, true);
+  for (uint32_t c = 1; c < s->n; c++)
+    v = math_table[n->fn].rule(&s->e->b, v, summand(s, n, c, true), NULL);
+  s->e->across(s->e, s->cell, i, v);
+}
+
+/* Adds the cells' values to their sums. */
 static void accumulate(Stage *s, uint32_t i, uint32_t way) {
   Build *b = &s->e->b;
   const Instr *n = &s->e->k->instr[i];
   Type t = sum_type(s, i);
   for (uint32_t c = 0; c < s->n; c++) {
     Value v = s->cell[c].value[n->a], old = build_get(b, s->sum[i][way][c], t);
-    if (t == b->vector) v = value_splat(b, v, b->isa->width);
-    uint32_t lanes = s->cell[c].at.lanes;
-    if (stage_across(s) && lanes < b->isa->width) {
-      lanes += SEED(203, lanes > 1 ? ~0u : 0u, 0u); /* caught by kernel_proof: softmax */
-      v = value_choose(b, lane_mask(b, lanes), v, stage_neutral(b, n, v));
-    }
+    if (t == b->vector) v = summand(s, n, c, stage_across(s));
     build_set(b, s->sum[i][way][c], math_table[n->fn].rule(b, old, v, NULL));
   }
 }
@@ -142,7 +162,8 @@ static void accumulate(Stage *s, uint32_t i, uint32_t way) {
 void stage_step(Stage *s, uint32_t way) {
   for (uint32_t i = 0; i < s->e->k->ninstr; i++) {
     if (!s->inside[i]) continue;
-    if (reduces(&s->e->k->instr[i])) accumulate(s, i, way);
+    if (hands_on(s, i)) hand_on(s, i);
+    else if (reduces(&s->e->k->instr[i])) accumulate(s, i, way);
     else run(s, i);
   }
 }
@@ -163,7 +184,7 @@ void stage_flush(Stage *s) {
 }
 
 /* The sum of all lanes: halves are added until one lane is left. */
-static Value lanes_fold(Build *b, const Instr *n, Value v) {
+Value lanes_fold(Build *b, const Instr *n, Value v) {
   for (uint32_t width = b->isa->width; width > 1; width /= 2) {
     Value low[MAX_WIDTH], high[MAX_WIDTH], none = LLVMGetPoison(LLVMTypeOf(v));
     for (uint32_t i = 0; i < width / 2; i++)

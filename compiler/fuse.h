@@ -40,9 +40,10 @@ void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks);
 
 /* ---- step 3: groups ------------------------------------------------------------------- */
 
-/* A group becomes one kernel. Members are of two levels: element values over the domain, and
- * reduced values, in which the `axes` of the domain have become 1. */
-typedef enum { LEVEL_NONE, LEVEL_ELEMENT, LEVEL_REDUCED } Level;
+/* A group becomes one kernel. Members are of three levels: element values over the domain; reduced
+ * values, in which the `axes` of the domain have become 1; sums over the rows of a CONTRACT, which no other
+ * member reads. */
+typedef enum { LEVEL_NONE, LEVEL_ELEMENT, LEVEL_REDUCED, LEVEL_ROW } Level;
 typedef struct {
   uint8_t kind;            /* KernelKind */
   uint8_t axes;            /* reduced axes of the domain: bit 0 for a CONTRACT (its columns) */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 enum {
+  ROW_AXES = 2,      /* of a sum over the rows of a contraction's result */
   REDO_FLOPS = 40,   /* dearest expression that readers compute again */
   DEAR_FLOPS = 10,   /* a scalar worth keeping in the kernel that has its operand */
   MEMBER_LIMIT = 56, /* so that a kernel's program and arguments fit */
@@ -136,6 +137,7 @@ static Level level_of(const Grow *w, const Group *k, Val v) {
   const Node *n = node(w, v);
   if (n->op == OP_REDUCE) {
     if (!shape_equal(&node(w, n->in[0])->shape, &k->domain)) return LEVEL_NONE;
+    if (k->kind == KERNEL_CONTRACT && n->attr.reduce.axes == ROW_AXES) return LEVEL_ROW;
     return n->attr.reduce.axes == k->axes || !k->axes ? LEVEL_REDUCED : LEVEL_NONE;
   }
   if (!is_map(n)) return LEVEL_NONE;
@@ -152,7 +154,7 @@ static int stage_of(const Grow *w, uint32_t group, Val v, Level level) {
   for (int i = 0; i < MAX_IN; i++) {
     Val o = node(w, v)->in[i];
     if (!o || s->of[o] != group) continue;
-    bool later = level == LEVEL_ELEMENT && s->level[o] == LEVEL_REDUCED;
+    bool later = level == LEVEL_ELEMENT && s->level[o] != LEVEL_ELEMENT;
     if (node(w, v)->op == OP_REDUCE && s->level[o] != LEVEL_ELEMENT) return -1;
     if (level == LEVEL_REDUCED && node(w, v)->op != OP_REDUCE && s->level[o] == LEVEL_ELEMENT)
       return -1;
@@ -314,7 +316,7 @@ static uint32_t maker(const Grow *w, uint32_t group, Val v, uint32_t depth) {
 
 /* True if v is computed from sums that `group` makes. */
 static bool needs_sums(const Grow *w, uint32_t group, Val v, uint32_t depth) {
-  if (w->out->of[v]) return w->out->of[v] == group && w->out->level[v] == LEVEL_REDUCED;
+  if (w->out->of[v]) return w->out->of[v] == group && w->out->level[v] != LEVEL_ELEMENT;
   for (int i = 0; depth && i < MAX_IN; i++)
     if (node(w, v)->in[i] && needs_sums(w, group, node(w, v)->in[i], depth - 1)) return true;
   return false;
@@ -405,7 +407,7 @@ void groups_print(const Groups *s, const Graph *g, Text *out) {
     text_add(out, " %s:", name_text(g->names, graph_node(g, group->seed)->layer));
     for (uint32_t i = 0; i < group->nmember; i++) {
       Val v = group->member[i];
-      text_add(out, " %%%u%s%s", v, s->level[v] == LEVEL_REDUCED ? "'" : "",
+      text_add(out, " %%%u%s%s", v, s->level[v] != LEVEL_ELEMENT ? "'" : "",
                s->stored[v] ? "!" : "");
     }
     text_add(out, "\n");

@@ -79,6 +79,7 @@ typedef struct {
   uint32_t chunk[3];               /* host: extent of a piece (meaning is the target's) */
   uint32_t grid[3], block[3], shared; /* CUDA */
   uint64_t scratch;                /* host: private bytes per thread */
+  uint64_t workspace;              /* bytes that all pieces share: tickets and partial sums */
 } Launch;
 
 typedef struct Kernel {

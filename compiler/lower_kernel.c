@@ -29,7 +29,7 @@ typedef struct {
 static const Node *node(const Build *b, Val v) { return graph_node(b->w->g, v); }
 static bool member(const Build *b, Val v) { return b->index && b->w->s->of[v] == b->index; }
 static bool contract(const Build *b) { return b->k->kind == KERNEL_CONTRACT; }
-static bool reduced(const Build *b, Val v) { return b->w->s->level[v] == LEVEL_REDUCED; }
+static bool reduced(const Build *b, Val v) { return b->w->s->level[v] != LEVEL_ELEMENT; }
 
 /* The stage in which the instruction of member v stands. */
 static uint32_t stage_of(const Build *b, Val v) {
@@ -40,6 +40,7 @@ static uint32_t stage_of(const Build *b, Val v) {
 
 /* The stage in which member v is stored: a reduced value once its walk is over. */
 static uint32_t store_stage(const Build *b, Val v) {
+  if (b->w->s->level[v] == LEVEL_ROW) return STAGE_ROW;
   return stage_of(b, v) + (node(b, v)->op == OP_REDUCE ? 1u : 0u);
 }
 
@@ -218,7 +219,7 @@ static void program_build(Build *b) {
     uint32_t last = b->w->s->stored[v] ? store_stage(b, v) : stage_of(b, v);
     if (last >= k->nstage) k->nstage = (uint8_t)(last + 1);
   }
-  if (contract(b)) k->nstage = 3;
+  if (contract(b) && k->nstage < 3) k->nstage = 3;
   for (uint32_t stage = 0; stage < k->nstage; stage++)
     for (uint32_t i = 0; i < b->group->nmember; i++) {
       Val v = b->group->member[i];
@@ -285,6 +286,7 @@ static void spaces_set(Kernel *k) {
   k->space[STAGE_PROLOGUE] = (uint16_t)(n | c);
   k->space[STAGE_EPILOGUE] = (uint16_t)(m | n);
   k->space[STAGE_COLUMN] = (uint16_t)n;
+  if (k->nstage > STAGE_ROW) k->space[STAGE_ROW] = (uint16_t)m;
 }
 
 /* What the kernel is for, as the end of its symbol. */

@@ -118,6 +118,7 @@ static void kernels_write(Make *k, PlanKernel *out) {
                           .chunks = from->launch.chunks,
                           .shared = from->launch.shared,
                           .scratch = from->launch.scratch,
+                          .workspace = from->launch.workspace,
                           .flops = from->flops,
                           .bytes = from->bytes};
     memcpy(out[i].grid, from->launch.grid, sizeof out[i].grid);

@@ -20,6 +20,7 @@ typedef struct {
   uint64_t bytes;   /* of the map */
   uint64_t scratch_bytes; /* of one thread */
   char *scratch;
+  char *workspace;        /* of the launch under way, for all threads */
   unsigned float_state;
 } Cpu;
 
@@ -116,8 +117,9 @@ static void cpu_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf
   Cpu *c = (Cpu *)d;
   const PlanKernel *kernel = PLAN_AT(p, PlanKernel, p->kernel) + k;
   const PlanBuf *buffer = PLAN_AT(p, PlanBuf, p->buf);
-  void *arg[PLAN_MAX_ARGS];
+  void *arg[PLAN_MAX_ARGS + 1];
   for (uint32_t i = 0; i < narg; i++) arg[i] = c->arena + buffer[buf[i]].offset;
+  arg[narg] = c->workspace;
   Launch l = {c, c->table->kernel[kernel->code], arg};
   pool_run(c->pool, launch_part, &l, kernel->chunks ? kernel->chunks : 1);
 }
@@ -128,22 +130,31 @@ static void cpu_close(Device *d) {
   pool_close(c->pool);
   if (c->map) munmap(c->map, c->bytes);
   free(c->scratch);
+  free(c->workspace);
   pool_float_restore(c->float_state);
   free(c);
 }
 
-/* The largest scratch any kernel wants, as a multiple of a cache line. */
-static uint64_t scratch_of(const Plan *p) {
+/* The largest scratch and the largest workspace that any kernel wants, in whole cache lines. */
+static void memory_find(const Plan *p, uint64_t *scratch, uint64_t *workspace) {
   const PlanKernel *kernel = PLAN_AT(p, PlanKernel, p->kernel);
-  uint64_t most = 0;
-  for (uint32_t i = 0; i < p->nkernel; i++)
-    if (kernel[i].scratch > most) most = kernel[i].scratch;
-  return (most + LINE - 1) / LINE * LINE;
+  *scratch = *workspace = 0;
+  for (uint32_t i = 0; i < p->nkernel; i++) {
+    if (kernel[i].scratch > *scratch) *scratch = kernel[i].scratch;
+    if (kernel[i].workspace > *workspace) *workspace = kernel[i].workspace;
+  }
+  *scratch = (*scratch + LINE - 1) / LINE * LINE;
+  *workspace = (*workspace + LINE - 1) / LINE * LINE;
 }
 
-/* One block for all threads. */
-static bool scratch_alloc(Cpu *c, Fault *f) {
-  uint64_t bytes;
+/* One block of scratch for all threads, and the workspace, which begins as zeros. */
+static bool memory_alloc(Cpu *c, const Plan *p, Fault *f) {
+  uint64_t bytes, workspace;
+  memory_find(p, &c->scratch_bytes, &workspace);
+  if (workspace && !(c->workspace = aligned_alloc(LINE, workspace)))
+    return fault_set(f, LCW_LIMIT, "no memory for the workspace: %llu bytes",
+                     (unsigned long long)workspace);
+  if (workspace) memset(c->workspace, 0, workspace);
   if (c->scratch_bytes == 0) return true;
   if (!__builtin_mul_overflow(c->scratch_bytes, (uint64_t)c->device.threads, &bytes))
     c->scratch = aligned_alloc(LINE, bytes);
@@ -161,9 +172,8 @@ Device *cpu_open(const Plan *p, const HostTable *table, const char *cpu, uint32_
                        .alloc = cpu_alloc, .put = cpu_put, .get = cpu_get, .copy = cpu_copy,
                        .zero = cpu_zero, .launch = cpu_launch, .close = cpu_close};
   c->table = row;
-  c->scratch_bytes = scratch_of(p);
   c->float_state = pool_float_mode();
-  if (!scratch_alloc(c, f) || !(c->pool = pool_open(c->device.threads, f))) {
+  if (!memory_alloc(c, p, f) || !(c->pool = pool_open(c->device.threads, f))) {
     cpu_close(&c->device);
     return NULL;
   }

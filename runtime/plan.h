@@ -81,8 +81,8 @@ typedef struct {
   uint32_t narg;
   uint32_t chunks;             /* host: independent pieces of work [0, chunks) */
   uint32_t grid[3], block[3], shared; /* CUDA */
-  uint64_t scratch;            /* host: bytes of private memory each running thread needs;
-                                  CUDA: bytes of the workspace that this launch uses */
+  uint64_t scratch;            /* host: bytes of private memory each running thread needs */
+  uint64_t workspace;          /* bytes that all pieces of this launch share; 0: none */
   uint64_t flops, bytes;       /* per launch; bytes: compulsory traffic */
 } PlanKernel;
 
@@ -133,12 +133,13 @@ static inline const char *plan_text(const Plan *p, uint32_t name) {
  * to the calling thread, PlanKernel.scratch bytes, 64-byte aligned. */
 typedef void HostKernel(void *const *arg, int64_t begin, int64_t end, void *scratch);
 
+enum { PLAN_TICKETS = 1024 };
+
 /* Device code of a model: every kernel of its Plan, for one architecture, as what the driver loads.
  * A kernel is the function named by PlanKernel.name; its parameters are the addresses of its
- * buffers in order, and last, if `scratch` is not 0, that of the workspace. The workspace is shared by
- * all launches of the stream, begins as zeros, and its first PLAN_TICKETS words are zero after
- * every launch. */
-enum { PLAN_TICKETS = 1024 };
+ * buffers in order, and last, if `workspace` is not 0, that of the workspace (the same on the
+ * host: arg[narg]). The workspace is shared by all launches, one after the other; it begins as zeros, and its first
+ * PLAN_TICKETS words are zero after every launch. */
 typedef enum { IMAGE_NONE, IMAGE_CUBIN, IMAGE_PTX } ImageKind;
 typedef struct {
   uint32_t kind, arch;         /* ImageKind; 80 for sm_80 (PTX: the oldest that it runs on) */

@@ -129,7 +129,8 @@ static bool check_kernels(const Plan *p, Fault *f) {
     if (k[i].name >= p->nstr) return bad(f, "kernel", i, "its name is outside the strings");
     if (k[i].code >= p->ncode) return bad(f, "kernel", i, "it has no code");
     if (k[i].narg > PLAN_MAX_ARGS) return bad(f, "kernel", i, "it has too many arguments");
-    if (k[i].scratch > p->arena + (UINT64_C(1) << 32))
+    if (k[i].scratch > p->arena + (UINT64_C(1) << 32) ||
+        k[i].workspace > p->arena + (UINT64_C(1) << 32))
       return bad(f, "kernel", i, "its scratch is absurd");
   }
   return true;

@@ -59,8 +59,9 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
 /* One line: number, code, work and name. */
 static void print_kernel(const Plan *p, uint32_t i, FILE *out) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel) + i;
-  fprintf(out, "  k%-5u code %-4u chunks %-5u flops %-12llu bytes %-12llu scratch %llu  %s", i,
-          k->code, k->chunks, big(k->flops), big(k->bytes), big(k->scratch), plan_text(p, k->name));
+  fprintf(out, "  k%-5u code %-4u chunks %-5u flops %-12llu bytes %-12llu scratch %llu workspace %llu  %s", i,
+          k->code, k->chunks, big(k->flops), big(k->bytes), big(k->scratch), big(k->workspace),
+          plan_text(p, k->name));
   if (k->line) fprintf(out, "  # %s:%u", plan_text(p, p->set.file), k->line);
   fputc('\n', out);
 }

@@ -67,13 +67,16 @@ static double element(const void *p, uint32_t dtype, uint64_t i) {
 }
 
 static void launch(const Kernel *k, HostKernel *code, Buffers *b) {
-  void *scratch = NULL;
+  void *scratch = NULL, *arg[MAX_ARG + 1];
   uint64_t bytes = k->launch.scratch ? k->launch.scratch : 64;
   if (posix_memalign(&scratch, 64, bytes)) abort();
+  memcpy(arg, b->arg, sizeof b->arg);
+  arg[k->narg] = calloc(1, k->launch.workspace + 1);
   for (int64_t c = (int64_t)k->launch.chunks; c-- > 0;) {
     memset(scratch, 0xFF, bytes); /* NaN */
-    code(b->arg, c, c + 1, scratch);
+    code(arg, c, c + 1, scratch);
   }
+  free(arg[k->narg]);
   free(scratch);
 }
 
