@@ -1,6 +1,7 @@
 /* cuda.c: the CUDA target: from a Kernel to its text and its launch, by kind. In: Kernels.
  * Out: CUDA C (cuda.h); the choices that are not the kernel's are in CudaOptions. */
 #include "cuda_emit.h"
+#include "cuda_model.h"
 #include "target.h"
 #include <string.h>
 
@@ -44,18 +45,20 @@ void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
   if (k->kind == KERNEL_CONTRACT) contract_launch(k, o, launch);
 }
 
-static const CudaOptions cuda_default = {.arch = 80};
-
-/* Writes the geometry where the plan looks for it. */
-static void cuda_tile(Kernel *k) {
+void cuda_tile(Kernel *k, uint32_t arch) {
+  const CudaOptions options = {.arch = arch};
   CudaLaunch launch;
-  cuda_launch(k, &cuda_default, &launch);
+  cuda_launch(k, &options, &launch);
   memcpy(k->launch.grid, launch.grid, sizeof k->launch.grid);
   k->launch.block[0] = launch.block;
   k->launch.block[1] = k->launch.block[2] = 1;
   k->launch.shared = launch.shared;
   k->launch.scratch = launch.scratch;
 }
+
+static const CudaOptions cuda_default = {.arch = 80};
+
+static void tile_default(Kernel *k) { cuda_tile(k, cuda_default.arch); }
 
 static bool cuda_emit(const Kernel *k, const char *kind, const char *isa, Text *out, Text *why) {
   (void)isa; /* one text for every architecture that has the shared memory of sm_80 */
@@ -67,4 +70,4 @@ static bool cuda_emit(const Kernel *k, const char *kind, const char *isa, Text *
   return cuda_text(k, &cuda_default, out, why);
 }
 
-const Target target_cuda = {"cuda", cuda_tile, cuda_emit};
+const Target target_cuda = {"cuda", tile_default, cuda_emit};
