@@ -1,0 +1,15 @@
+/* model_code.h: a compiled network as the runtime takes it: a Plan and code for each device that it
+ * was compiled for. `lcwc train` fills it from what it has just compiled, a built trainer from the
+ * symbols that it was linked with. The Plans agree in parameters, state, their names and phases;
+ * temporaries, steps and geometry differ. */
+#ifndef LCW_MODEL_CODE_H
+#define LCW_MODEL_CODE_H
+#include "plan.h"
+
+typedef struct Model {
+  const Plan *plan;        /* for the host, with */
+  const HostTable *table;  /* its kernels; both NULL: not compiled for the host */
+  const Plan *cuda_plan;   /* for a CUDA device, with */
+  const PlanImage *image;  /* its code, ends with IMAGE_NONE; both NULL: not compiled for it */
+} Model;
+#endif
