@@ -114,6 +114,7 @@ static void kernels_write(Make *k, PlanKernel *out) {
     out[i] = (PlanKernel){.name = string_name(k, c->name),
                           .line = line_of(k, c->span),
                           .code = c->kernel,
+                          .symbol = string_name(k, name_of_text(k->p->names, from->name)),
                           .narg = from->narg,
                           .chunks = from->launch.chunks,
                           .shared = from->launch.shared,

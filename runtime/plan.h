@@ -76,8 +76,9 @@ typedef struct {
 } PlanBuf;
 
 typedef struct {
-  uint32_t name, line;         /* name: symbol and label path; line in the .lcwnet */
+  uint32_t name, line;         /* name: label path and role; line in the .lcwnet */
   uint32_t code;               /* index in lcw_kernel[]: equal kernels share their code */
+  uint32_t symbol, pad;        /* name of the function that is this code, in a PlanImage */
   uint32_t narg;
   uint32_t chunks;             /* host: independent pieces of work [0, chunks) */
   uint32_t grid[3], block[3], shared; /* CUDA */
@@ -136,7 +137,7 @@ typedef void HostKernel(void *const *arg, int64_t begin, int64_t end, void *scra
 enum { PLAN_TICKETS = 1024 };
 
 /* Device code of a model: every kernel of its Plan, for one architecture, as what the driver loads.
- * A kernel is the function named by PlanKernel.name; its parameters are the addresses of its
+ * A kernel is the function named by PlanKernel.symbol; its parameters are the addresses of its
  * buffers in order, and last, if `workspace` is not 0, that of the workspace (the same on the
  * host: arg[narg]). The workspace is shared by all launches, one after the other; it begins as zeros, and its first
  * PLAN_TICKETS words are zero after every launch. */

@@ -126,7 +126,8 @@ static bool check_bufs(const Plan *p, Fault *f) {
 static bool check_kernels(const Plan *p, Fault *f) {
   const PlanKernel *k = PLAN_AT(p, PlanKernel, p->kernel);
   for (uint32_t i = 0; i < p->nkernel; i++) {
-    if (k[i].name >= p->nstr) return bad(f, "kernel", i, "its name is outside the strings");
+    if (k[i].name >= p->nstr || k[i].symbol >= p->nstr)
+      return bad(f, "kernel", i, "its name is outside the strings");
     if (k[i].code >= p->ncode) return bad(f, "kernel", i, "it has no code");
     if (k[i].narg > PLAN_MAX_ARGS) return bad(f, "kernel", i, "it has too many arguments");
     if (k[i].scratch > p->arena + (UINT64_C(1) << 32) ||
