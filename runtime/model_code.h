@@ -6,10 +6,10 @@
 #define LCW_MODEL_CODE_H
 #include "plan.h"
 
-typedef struct Model {
+typedef struct ModelCode {
   const Plan *plan;        /* for the host, with */
   const HostTable *table;  /* its kernels; both NULL: not compiled for the host */
   const Plan *cuda_plan;   /* for a CUDA device, with */
   const PlanImage *image;  /* its code, ends with IMAGE_NONE; both NULL: not compiled for it */
-} Model;
+} ModelCode;
 #endif
