@@ -106,6 +106,41 @@ device void four_load(float *r, u32 at) {
                : "=f"(r[0]), "=f"(r[1]), "=f"(r[2]), "=f"(r[3]) : "r"(at) : "memory");
 }
 
+/* ---- approximations ------------------------------------------------------------------------- */
+
+/* 2^x, at most 2 units in the last place off, and 1 / x, at most one; results below the smallest
+ * normal number are 0. */
+device float exp2_approximate(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+device float reciprocal_approximate(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/* x y + z: kept in [0, 1], NaN as 0; rounded down. */
+device float fma_saturate(float x, float y, float z) {
+  float r;
+  asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(r) : "f"(x), "f"(y), "f"(z));
+  return r;
+}
+device float fma_down(float x, float y, float z) {
+  float r;
+  asm("fma.rm.f32 %0, %1, %2, %3;" : "=f"(r) : "f"(x), "f"(y), "f"(z));
+  return r;
+}
+
+#ifdef __clang__
+device float sqrtf(float x) {
+  float y;
+  asm("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+#endif
+
 /* ---- scalars: from here on plain C, which tests also compile for the CPU --------------------- */
 
 typedef union { float value; u32 bits; } Word;
@@ -121,7 +156,7 @@ device u32 float_bits(float x) {
 }
 device float infinity(void) { return bits_float(0x7f800000u); }
 device float not_a_number(void) { return bits_float(0x7fc00000u); }
-device float larger(float a, float b) { return a > b ? a : b; }
+device float larger(float a, float b) { return b > a ? b : a; } /* NaN in b is passed over */
 device float from_bf16(unsigned short x) { return bits_float((u32)x << 16); }
 device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
   u32 b = float_bits(x);
@@ -129,32 +164,146 @@ device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
   return (unsigned short)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
 
-/* What NVRTC has built in, by the approximate instructions of PTX. */
+/* ---- functions: the same under every compiler ------------------------------------------------ */
+
+/* Each is within 2^-21 of its value, as the host's are; NaN goes in and comes out; results below
+ * the smallest normal number may be 0. What the approximate instructions of PTX may be off is
+ * part of that bound. */
 #if defined __clang__ && defined __CUDA__
-device float exp2_approximate(float x) {
-  float y;
-  asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-device float expf(float x) { /* 2^(x log2 e) in two parts, so that large x keep their digits */
-  float n = __builtin_rintf(x * 1.44269504f);
-  float r = __builtin_fmaf(n, -1.90465421e-9f, __builtin_fmaf(n, -0.693147182f, x));
-  return exp2_approximate(n) * exp2_approximate(r * 1.44269504f);
-}
-device float logf(float x) {
-  float y;
-  asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y * 0.693147182f;
-}
-device float sqrtf(float x) {
-  float y;
-  asm("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
 device float fabsf(float x) { return __builtin_fabsf(x); }
 device float floorf(float x) { return __builtin_floorf(x); }
-device float tanhf(float x) { return 1.0f - 2.0f / (expf(2.0f * x) + 1.0f); }
+device float fmaf(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+device double fma(double x, double y, double z) { return __builtin_fma(x, y, z); }
 #endif
+
+/* 2^n 2^f with n = floor(x log2 e), held in [-126, 126] by the saturation; f takes up the rest, so
+ * that overflow and gradual underflow come out right. */
+device float exp_of(float x) {
+  float shifted = fma_down(fma_saturate(x, 1.4426950408889634f / 252.0f, 0.5f), 252.0f, 12582913.0f);
+  float n = shifted - 12583039.0f;
+  float f = fmaf(x, 1.925963033500011e-8f, fmaf(x, 1.4426950216293335f, -n));
+  return exp2_approximate(f) * bits_float(float_bits(shifted) << 23);
+}
+
+device float sigmoid_of(float x) { return reciprocal_approximate(1.0f + exp_of(-x)); }
+
+device float sign_like(float size, float x) {
+  return bits_float(float_bits(size) | (float_bits(x) & 0x80000000u));
+}
+
+/* An odd polynomial near 0, 1 - 2 / (exp(2|x|) + 1) elsewhere. */
+device float tanh_of(float x) {
+  float size = fabsf(x), s = x * x, p = -5.52863348e-3f;
+  p = fmaf(p, s, 2.04833169e-2f);
+  p = fmaf(p, s, -5.36929667e-2f);
+  p = fmaf(p, s, 0.133308992f);
+  p = fmaf(p, s, -0.333332628f);
+  float near = fmaf(p * s, x, x);
+  float far = fmaf(-2.0f, reciprocal_approximate(exp_of(size + size) + 1.0f), 1.0f);
+  return size < 0.65f ? near : sign_like(far, x);
+}
+
+/* A polynomial below 0.93, 1 - exp(polynomial) above. */
+device float erf_of(float x) {
+  float s = x * x, size = fabsf(x), p = -5.96761703e-4f, q = -1.72853470e-5f;
+  p = fmaf(p, s, 4.99119423e-3f);
+  p = fmaf(p, s, -2.67681349e-2f);
+  p = fmaf(p, s, 1.12819925e-1f);
+  p = fmaf(p, s, -3.76125336e-1f);
+  p = fmaf(p, s, 1.28379166e-1f);
+  float u = size > 10.0f ? 10.0f : size; /* erf is 1 from 4 on */
+  q = fmaf(q, u, 3.83197126e-4f);
+  q = fmaf(q, u, -3.88396438e-3f);
+  q = fmaf(q, u, 2.42546219e-2f);
+  q = fmaf(q, u, -1.06777877e-1f);
+  q = fmaf(q, u, -6.34846687e-1f);
+  q = fmaf(q, u, -1.28717512e-1f);
+  float far = 1.0f - exp_of(fmaf(q, u, -u));
+  return size > 0.927734375f ? sign_like(far, x) : fmaf(p, x, x);
+}
+
+/* x = m 2^e with sqrt(1/2) <= m < sqrt(2), for positive x. */
+device float log_parts(float x, float *e) {
+  int small = x < 1.17549435e-38f;
+  u32 bits = float_bits(small ? x * 8388608.0f : x), n = (u32)((int)(bits - 0x3f3504f3u) >> 23);
+  *e = (float)(int)n - (small ? 23.0f : 0.0f);
+  return bits_float(bits - (n << 23));
+}
+
+/* The logarithm of 0, infinity, NaN and negative numbers; elsewhere y. */
+device float log_edges(float x, float y) {
+  if (!(x < infinity())) y = x; /* infinity or NaN */
+  if (x == 0.0f) y = -infinity();
+  return x < 0.0f ? not_a_number() : y;
+}
+
+/* log(1 + f) as f - f^2 / 2 + f^3 P(f), log 2 in two parts. */
+device float log_of(float x) {
+  float e, f = log_parts(x, &e) - 1.0f, s = f * f, p = 7.0376836292e-2f;
+  p = fmaf(p, f, -1.1514610310e-1f);
+  p = fmaf(p, f, 1.1676998740e-1f);
+  p = fmaf(p, f, -1.2420140846e-1f);
+  p = fmaf(p, f, 1.4249322787e-1f);
+  p = fmaf(p, f, -1.6668057665e-1f);
+  p = fmaf(p, f, 2.0000714765e-1f);
+  p = fmaf(p, f, -2.4999993993e-1f);
+  p = fmaf(p, f, 3.3333331174e-1f);
+  float r = fmaf(e, -2.12194440e-4f, p * f * s);
+  r = fmaf(s, -0.5f, r);
+  return log_edges(x, fmaf(e, 0.693359375f, f + r));
+}
+
+/* In double: log of positive finite floats, 2 artanh((m - 1) / (m + 1)) + e log 2. */
+device double log_double(float x) {
+  float e;
+  double m = log_parts(x, &e), f = (m - 1.0) / (m + 1.0), s = f * f, p = 2.0 / 17;
+#pragma unroll
+  for (int n = 15; n > 0; n -= 2) p = fma(p, s, 2.0 / n);
+  return fma((double)e, 0.693147180559945309417, p * f);
+}
+
+/* exp of doubles in [-110, 110], to a float. */
+device float exp_double(double x) {
+  double shifted = fma(x, 1.4426950408889634, 6755399441055744.0), n = shifted - 6755399441055744.0;
+  double r = fma(n, -0.69314718055994530942, x), p = 1.0 / 479001600, f = 479001600;
+#pragma unroll
+  for (int i = 12; i > 0; i--) f /= i, p = fma(p, r, 1.0 / f);
+  int half = (int)n / 2, rest = (int)n - half; /* 2^n in two halves: the result may be tiny */
+  return (float)(p * (double)bits_float((u32)(half + 127) << 23) *
+                 (double)bits_float((u32)(rest + 127) << 23));
+}
+
+/* |x|^y, with the sign of x if y is odd; NaN for a negative number and a broken y; 1 for x^0,
+ * 1^y and (-1)^infinity. */
+device float pow_of(float x, float y) {
+  float size = fabsf(x);
+  int finite = size > 0.0f && size < infinity(), whole = floorf(y) == y;
+  int odd = whole && floorf(0.5f * y) != 0.5f * y;
+  double power = (finite ? log_double(size) : (double)log_edges(size, 0.0f)) * (double)y;
+  power = power > 110.0 ? 110.0 : power < -110.0 ? -110.0 : power;
+  float z = power != power ? not_a_number() : exp_double(power);
+  if (odd) z = sign_like(z, x);
+  if (x < 0.0f && finite && !whole) z = not_a_number();
+  int one = y == 0.0f || x == 1.0f || (size == 1.0f && fabsf(y) == infinity());
+  return one ? 1.0f : z;
+}
+
+/* The sine of x + quarter * pi / 2, through r = x - n pi / 2 in double, for |x| up to 2^29. */
+device float sine(float x, u32 quarter) {
+  double shifted = fma((double)x, 0.63661977236758134308, 6755399441055744.0);
+  double n = shifted - 6755399441055744.0, d = fma(n, -1.5707963267341256, (double)x);
+  d = fma(n, -6.077100506303966e-11, d);
+  float r = (float)fma(n, -2.0222662487959506e-21, d), s = r * r;
+  u32 place = (u32)(int)n + quarter;
+  float sin = fmaf(-1.9515295891e-4f, s, 8.3321608736e-3f);
+  sin = fmaf(fmaf(sin, s, -1.6666654611e-1f), s * r, r);
+  float cos = fmaf(fmaf(2.4433157118e-5f, s, -1.3887316255e-3f), s, 4.1666645683e-2f);
+  cos = fmaf(fmaf(cos, s, -0.5f), s, 1.0f);
+  float y = place & 1 ? cos : sin;
+  return place & 2 ? -y : y;
+}
+device float sin_of(float x) { return sine(x, 0); }
+device float cos_of(float x) { return sine(x, 1); }
 
 /* ---- sums and maxima in a fixed order ------------------------------------------------------ */
 

@@ -40,6 +40,7 @@ static void **arguments;
 #define device static inline __attribute__((unused))
 #define dynamic_shared extern
 #define __shared__ static
+#define __align__(n) __attribute__((aligned(n)))
 #define __syncthreads() yield(BARRIER)
 #define __syncwarp() yield(TOGETHER)
 #define thread_index() current
@@ -155,6 +156,18 @@ device float round_tf32(float x) {
   u32 u;
   memcpy(&u, &x, 4);
   return tf32_of(u + 0x1000);
+}
+
+device float exp2_approximate(float x) { return exp2f(x); }
+device float reciprocal_approximate(float x) { return 1.0f / x; }
+device float fma_saturate(float x, float y, float z) {
+  x = fmaf(x, y, z);
+  return x > 1.0f ? 1.0f : x > 0.0f ? x : 0.0f;
+}
+device float fma_down(float x, float y, float z) { /* of values whose product and sum a double holds */
+  double exact = (double)x * (double)y + (double)z;
+  float r = (float)exact;
+  return (double)r > exact ? nextafterf(r, -INFINITY) : r;
 }
 
 /* ---- blocks --------------------------------------------------------------------------------- */
