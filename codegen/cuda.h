@@ -33,18 +33,34 @@ void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch);
 /* Adds the text of one kernel; false and a sentence in `why` if it can't be expressed. */
 bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why);
 
-/* ---- nvrtc.c: compilers of the text ----------------------------------------------------- */
+/* ---- nvrtc.c, cuda_clang.c: compilers of the text --------------------------------------- */
 
 typedef struct Nvrtc Nvrtc;
-typedef struct { char *bytes; size_t size; char *log; } CudaImage; /* in an arena */
+typedef struct { char *bytes; size_t size; char *log; } CudaImage; /* in an arena, NUL behind */
 
-/* Opens libnvrtc: `path`, or the sonames of CUDA 13 and 12, or the toolkit's usual folder. */
+/* Options that do not depend on the architecture; part of the key of the cache. */
+#define NVRTC_OPTIONS                                                                           \
+  "--fmad=true", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--split-compile=0"
+#define CLANG_OPTIONS                                                                           \
+  "-x", "cuda", "--cuda-device-only", "-nocudainc", "-nocudalib", "--cuda-path=/var/empty",     \
+      "-Wno-unknown-cuda-version", "-O2", "-ffp-contract=fast", "-gline-directives-only",       \
+      "-ffile-compilation-dir=.", "-S"
+
+/* Opens libnvrtc: `path`, else LCWC_NVRTC, else the sonames of CUDA 13 and 12 and the toolkit's
+ * usual folders. NULL: `why` says what to install. */
 Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why);
 void nvrtc_close(Nvrtc *n);
-/* Compiles to a cubin for `arch` ("sm_80"). False: the log says why. */
+bool nvrtc_version(const Nvrtc *n, int *major, int *minor);
+/* True if it compiles for sm_<arch>; those that it does are added to `known`. */
+bool nvrtc_supports(const Nvrtc *n, uint32_t arch, Text *known);
+/* Compiles to a cubin for "sm_80" or to PTX for "compute_80". False: the log says why. */
 bool nvrtc_compile(Nvrtc *n, Arena *arena, const char *text, const char *name, const char *arch,
                    CudaImage *out);
-/* The same text to PTX by clang, with no CUDA SDK. */
+
+/* The path of clang-19: LCWC_CLANG, else Debian's; NULL: `why` says what to install. */
+const char *clang_find(Text *why);
+bool clang_version(Arena *arena, const char **version); /* "19.1.7" */
+/* The same text to PTX for "sm_80" by clang, with no CUDA SDK. */
 bool clang_compile(Arena *arena, const char *text, const char *arch, CudaImage *out);
 
 /* ---- sass.c: what a cubin holds ----------------------------------------------------------- */
@@ -55,7 +71,7 @@ typedef struct {
   uint32_t multiplies, shared_loads, copies, global; /* in the loop: HMMA or FFMA; LDSM and LDS;
                                                       * LDGSTS; LDG and STG */
   uint32_t spills;                                   /* LDL and STL, anywhere */
-  uint32_t registers;
+  uint32_t registers, shared;                        /* a thread's; a block's static bytes */
 } SassCount;
 
 bool sass_count(const void *cubin, size_t size, const char *function, SassCount *out, Text *why);

@@ -26,20 +26,15 @@ typedef struct {
   CudaCompiler compiler;
   bool oldest;              /* PTX for drivers as old as can be: by clang if its PTX is older */
   const char *nvrtc;        /* --nvrtc=PATH, or NULL */
+  const char *const *edited; /* [nkernel] text that replaces a kernel's, or NULL; NULL: none */
   const char *cache;        /* folder (cuda_cache_folder()), or NULL: none */
   Sources *sources;         /* for #line and messages; NULL: none */
 } CudaBuild;
 
-/* Of one kernel in one cubin. */
-typedef struct {
-  SassCount count;          /* registers, spills, instructions */
-  uint32_t shared;          /* static bytes; the dynamic ones are in Launch.shared */
-} CudaResource;
-
 typedef struct {
   PlanImage *image;         /* [nimage], cubins in the order asked for, then PTX; then IMAGE_NONE */
   uint32_t nimage, nkernel;
-  CudaResource *resource;   /* [nimage][nkernel]; zeros for PTX */
+  SassCount *resource;      /* [nimage][nkernel] registers, spills, instructions; zeros for PTX */
   const char **log;         /* [nimage] what the compiler said; also on a hit of the cache */
   const char **compiler;    /* [nimage] "NVRTC 13.0", "clang 19.1.7" */
   const char *text;
@@ -54,17 +49,51 @@ void cuda_tile(Kernel *k, uint32_t arch);
 /* The architecture of a list whose limits hold for all of it (tile for this one). */
 uint32_t cuda_weakest(const CudaBuild *b);
 
-/* LCW_OK; LCW_DEVICE: no compiler, `why` says what to install; LCW_INTERNAL: the compiler refused
- * the text, `why` has the line of the .lcwnet and of the text; LCW_USAGE: an architecture that the
- * compiler doesn't know. */
+/* LCW_OK; LCW_DEVICE: no compiler, `why` says what to install; LCW_INTERNAL (LCW_INPUT for
+ * an edited kernel): the compiler refused the text, `why` has the line of the .lcwnet and of the
+ * text; LCW_USAGE: an architecture that the compiler doesn't know. */
 int cuda_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b,
                  CudaModel *out, Text *why);
-/* The program without compiling it; LCW_OK or LCW_INTERNAL. */
-int cuda_program(Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b, Text *out, Text *why);
+/* The program, not compiled. line[i]: the first line of kernel i in it; line[nkernel]: one behind
+ * the last. False: a kernel can't be expressed. */
+bool cuda_program(Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b, Text *out,
+                  uint32_t *line, Text *why);
+
+/* ---- cuda_tools.c: which compilers there are ------------------------------------------------ */
+
+typedef struct {
+  Nvrtc *nvrtc;             /* NULL: not found */
+  const char *nvrtc_name;   /* "NVRTC 13.0"; NULL */
+  const char *clang_name;   /* "clang 19.1.7"; NULL */
+  uint32_t nvrtc_ptx;       /* the major version of CUDA whose drivers read its PTX */
+  const char *missing;      /* what was not found, and what to install; "" : nothing */
+} CudaTools;
+
+/* Opens the compiler asked for; ANY: NVRTC, and clang if there is none (or if `both`). An `nvrtc`
+ * that is named is asked for. CudaTools says what was found. */
+void cuda_tools_open(CudaTools *t, Arena *arena, CudaCompiler compiler, bool both,
+                     const char *nvrtc);
+void cuda_tools_close(CudaTools *t);
 
 /* ---- cuda_cache.c -------------------------------------------------------------------------- */
 
+/* An entry holds its whole key (versions, options, architecture, text), which is compared when it is
+ * read, the image, and what the compiler said. The folder must be the user's own and nobody else's
+ * to write to; entries appear whole or not at all. */
+typedef struct { int fd; const char *folder; } CudaCache; /* fd -1: not used */
+
 /* $XDG_CACHE_HOME/lcwc, else ~/.cache/lcwc; NULL if neither can be named. */
 const char *cuda_cache_folder(Arena *arena);
+/* Opens the folder, and makes it if `make`. False, and a sentence in `note`, if it can't be used. */
+bool cuda_cache_open(CudaCache *c, Arena *arena, const char *folder, bool make, Text *note);
+void cuda_cache_close(CudaCache *c);
+/* The entry of a key; false if there is none. A damaged one is said in `note`. */
+bool cuda_cache_get(const CudaCache *c, Arena *arena, const Text *key, CudaImage *out, Text *note);
+void cuda_cache_put(const CudaCache *c, const Text *key, const CudaImage *image, Text *note);
+
+typedef struct { const char *name, *title; uint64_t bytes; int64_t made; bool damaged; } CudaEntry;
+typedef struct { CudaEntry *entry; uint32_t nentry, capentry; uint64_t bytes; } CudaEntries;
+void cuda_cache_list(const CudaCache *c, Arena *arena, CudaEntries *out);
+bool cuda_cache_remove(const CudaCache *c, const CudaEntry *e);
 
 #endif

@@ -144,5 +144,6 @@ bool sass_count(const void *cubin, size_t size, const char *function, SassCount 
   out->after -= out->after ? (uint32_t)size_min(all[SASS_NOP], out->after) : 0;
   out->spills = all[SASS_LOCAL];
   out->registers = registers_find(&f, code.info & 0xffffff);
+  if (section_find(&f, ".nv.shared.", function, &code)) out->shared = (uint32_t)code.size;
   return true;
 }
