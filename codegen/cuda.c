@@ -53,7 +53,7 @@ void cuda_tile(Kernel *k, uint32_t arch) {
   k->launch.block[0] = launch.block;
   k->launch.block[1] = k->launch.block[2] = 1;
   k->launch.shared = launch.shared;
-  k->launch.scratch = launch.scratch;
+  k->launch.workspace = launch.workspace;
 }
 
 static const CudaOptions cuda_default = {.arch = 80};

@@ -13,12 +13,13 @@
 
 typedef struct {
   uint32_t arch;           /* 80 for sm_80; 75 has no asynchronous copies: fp32 only */
+  uint32_t tile;           /* of a CONTRACT: 0: the cheapest; n: the n-th for its precision */
   Sources *sources;        /* for #line; NULL: none */
 } CudaOptions;
 
 typedef struct {
   uint32_t grid[3], block, shared;
-  uint64_t scratch;        /* bytes of the workspace, tickets included; 0: no such argument */
+  uint64_t workspace;      /* its bytes, tickets included; 0: no such argument */
 } CudaLaunch;
 
 /* Bytes of shared memory that a block of this architecture can have. */

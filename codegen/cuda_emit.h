@@ -26,9 +26,13 @@ typedef struct {
   const char *live[PART_COUNT]; /* condition, or NULL: the index is always valid */
   const char *at[1 << PART_COUNT]; /* by parts: values over exactly these are arrays, with this
                                 * index; NULL: they are not */
-  const char *accumulator;      /* text of ACC */
+  const char *accumulator;      /* text of ACC, and of the array of a group of columns' */
+  const char *accumulators;
   const char *once, *sync;      /* ROW: condition under which one lane stores what is per row;
                                  * around storing what every lane reads */
+  const char *index[PART_COUNT]; /* name of a flat index; NULL: its letter */
+  bool grouped[MAX_INSTR];      /* accesses of four neighbours: of arrays, indexed by i */
+  bool level[MAX_INSTR];        /* loads that all four share */
   const bool *only;             /* print these instructions only; NULL: all */
 } Emit;
 
@@ -51,11 +55,14 @@ const char *sum_text(Emit *e, const char *a, const char *b);
 /* True if offsets of this argument may exceed 32 bits. */
 bool arg_wide(const Kernel *k, const Arg *a);
 const char *address_text(Emit *e, const Arg *a);             /* over the parts' usual index names */
+/* The condition under which an access is inside, its parts' own conditions first; NULL: always. */
+const char *inside_text(Emit *e, const Arg *a);
 void guard_strides(const Guard *g, int64_t *stride);          /* coefficients, as strides */
 
 void function_open(Emit *e, bool workspace); /* with the workspace as its last parameter */
 uint32_t scalar_operands(uint32_t fn);
 const char *type_text(const Arg *a);                         /* of its elements */
+const char *group_type_text(const Arg *a);                   /* in names of accesses of groups */
 const char *float_of(Emit *e, const Arg *a, const char *element);
 const char *operand_text(Emit *e, uint32_t i);
 /* Prints the instructions of `stage` that vary over exactly `parts`; REDUCEs are the caller's. */
@@ -63,9 +70,23 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts);
 bool stage_reduces(const Emit *e, uint32_t i, uint32_t stage); /* instruction i is a REDUCE of it */
 void sums_begin(Emit *e, uint32_t stage);                    /* its accumulators */
 void terms_print(Emit *e, uint32_t stage);                   /* a term to each of them */
+const char *identity_text(const Instr *reduce);
 const char *combine_text(Emit *e, uint32_t i, const char *a, const char *b); /* by REDUCE i */
 void reduce_print(Emit *e, uint32_t i, const char *value);   /* a value to accumulator i */
 bool stage_has(const Emit *e, uint32_t stage, uint32_t parts);
+
+/* ---- cuda_group.c: four neighbours at a time --------------------------------------------------- */
+
+enum { GROUP = 4 };
+
+uint32_t axis_last(const Kernel *k, AxisPart part);          /* the fastest of a part */
+uint64_t axis_neighbours(const Kernel *k, uint32_t axis);    /* elements that it makes neighbours */
+void axes_arrange(Kernel *k);  /* the axis along which most arguments have neighbours comes last */
+bool program_short(const Kernel *k);                         /* worth to be repeated in the text */
+/* Which accesses along the last axis of a part are of four; false: none. */
+bool groups_find(const Kernel *k, AxisPart part, bool *grouped, bool *level);
+/* What a stage does for the element at the index of `part`, or for the four from it on. */
+void elements_print(Emit *e, uint32_t stage, AxisPart part, bool groups);
 
 /* ---- cuda_row.c, cuda_contract.c ------------------------------------------------------------ */
 
@@ -76,46 +97,6 @@ void row_print(Emit *e);
 void contract_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch);
 bool contract_print(Emit *e);
 
-/* ---- the tile of a CONTRACT: cuda_tile.c, cuda_slab.c --------------------------------------- */
-
-enum { TILE = 128, BLOCK = 256 };  /* a block computes TILE x TILE elements, a thread 8 x 8 */
-
-/* How a precision cuts the tile; thread's rows are row + of(i), its columns column + of(j). */
-typedef struct {
-  int slab;                        /* values of K per step of the pipeline */
-  bool swizzled;                   /* K-major operands stay so, in swizzled rows of 128 bytes */
-  int pitch;                       /* words between two values of K of the other operands */
-  const char *names;               /* a line of what the next two stand on, or NULL */
-  const char *row, *column;        /* of the thread, in the tile */
-  const char *row_of, *column_of;  /* of i and j, added to them */
-  const char *declare, *element;   /* the accumulators, and one of them */
-  int lanes_from, lanes_to;        /* lanes of a warp with the same column differ in these bits */
-  const char *warp_row;            /* which of the `warps` that share a column */
-  const char *leads;               /* true in the lane that writes for its warp */
-  int warps;
-} Tile;
-extern const Tile cuda_tile_row[];  /* by Precision */
-
-typedef struct {
-  const char *name, *index, *start; /* "lhs", "m", "m0" */
-  const Arg *arg;
-  uint32_t number;
-  AxisPart part;                    /* PART_M or PART_N */
-  bool rows;                        /* consecutive along K in memory */
-  bool straight, steady;            /* address linear, no guard: over its part; over K */
-  uint32_t vector;                  /* elements per copy: 4 or 1 */
-  int lanes, step, copies;          /* threads side by side; rows to a thread's next copy; copies
-                                     * of a thread per slab */
-  int bytes;                        /* of a slab in shared memory */
-} Operand;
-
-Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part);
-void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base);
-void operand_copy_print(Emit *e, const Tile *t, const Operand *o);
-void odometer_setup_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
-void odometer_advance_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
-/* Where fragments are read from, before the loop; and the products of one slab. */
-void multiply_setup_print(Emit *e, const Tile *t, const Operand *o, int base);
-void multiply_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs);
+enum { BLOCK = 256 };              /* threads of every block */
 
 #endif

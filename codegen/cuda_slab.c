@@ -1,15 +1,15 @@
 /* cuda_slab.c: the way of an operand from global to shared memory, a slab of K at a time, by
- * asynchronous copies of 16 bytes (of 4 where rows are not aligned or nothing is contiguous).
+ * asynchronous copies of 16 bytes (of 4 where rows are not aligned or nothing is contiguous; what
+ * is smaller, or of another type in memory, is loaded, converted and stored by the thread).
  *
  * A thread's place in the slab never changes: it has one k and several rows. Each row has its
  * base and its guard coordinates, computed once (one pointer for all where they are evenly
  * spaced and unguarded: "straight"). Along K it follows one pointer ("steady"), or the digits of
  * K as an odometer that all threads share where a slab never crosses the fastest axis, else a
- * division. Outside of a guard, an extent or K, zeros are copied. What is not f32 in memory is
- * loaded, converted and stored by the thread instead.
+ * division. Outside of a guard, an extent or K, zeros are copied.
  *
  * No argument says "transposed": what is K-major is read from the strides. */
-#include "cuda_emit.h"
+#include "cuda_contract.h"
 
 /* ---- what kind of operand ------------------------------------------------------------------- */
 
@@ -20,12 +20,11 @@ static uint32_t part_last(const Kernel *k, AxisPart part) {
   return last;
 }
 
-/* True if four elements along `axis` are one aligned load, inside or outside together. */
-static bool axis_vectors(const Kernel *k, const Arg *a, uint32_t axis) {
-  if (a->dtype != DTYPE_F32 || a->stride[axis] != 1 || k->extent[axis] % 4 || a->offset % 4)
-    return false;
+/* True if `count` elements along `axis` are one aligned load, inside or outside together. */
+static bool axis_vectors(const Kernel *k, const Arg *a, uint32_t axis, int count) {
+  if (a->stride[axis] != 1 || k->extent[axis] % count || a->offset % count) return false;
   for (uint32_t i = 0; i < k->naxis; i++)
-    if (i != axis && a->stride[i] % 4) return false;
+    if (i != axis && a->stride[i] % count) return false;
   for (uint32_t g = 0; g < a->nguard; g++)
     if (a->guard[g].coef[axis]) return false;
   return true;
@@ -38,21 +37,34 @@ static bool guards_vary(const Kernel *k, const Arg *a, AxisPart part) {
   return false;
 }
 
+/* Elements of a copy: 16 bytes, 4 bytes, or one element that the thread converts. */
+static void vector_choose(const Kernel *k, const Tile *t, Operand *o, uint32_t axis) {
+  bool same = o->arg->dtype == (t->size == 4 ? DTYPE_F32 : DTYPE_BF16);
+  o->vector = 1, o->background = same && t->size == 4;
+  if (!same || (o->rows && !t->matrix)) return; /* FFMA wants values of K apart */
+  for (int bytes = 16; bytes >= 4; bytes -= 12)
+    if (axis_vectors(k, o->arg, axis, bytes / t->size)) {
+      o->vector = bytes / t->size, o->background = true;
+      return;
+    }
+}
+
 Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part) {
   const Arg *a = &k->arg[arg];
   bool lhs = part == PART_M;
   Operand o = {.name = lhs ? "lhs" : "rhs", .index = lhs ? "m" : "n", .start = lhs ? "m0" : "n0",
-               .arg = a, .number = arg, .part = part};
+               .arg = a, .number = arg, .part = part, .extent = lhs ? t->rows : t->columns};
   uint32_t along = part_last(k, PART_K), across = part_last(k, part);
   int64_t step;
   o.rows = a->stride[along] == 1 || a->stride[across] != 1;
-  o.vector = axis_vectors(k, a, o.rows ? along : across) && (t->swizzled || !o.rows) ? 4 : 1;
+  vector_choose(k, t, &o, o.rows ? along : across);
   o.straight = walk_linear(k, a->stride, part, &step) && !a->nguard;
   o.steady = walk_linear(k, a->stride, PART_K, &step) && !guards_vary(k, a, PART_K);
-  o.lanes = o.rows ? t->slab / (int)o.vector : BLOCK / t->slab;
-  o.step = o.rows ? BLOCK / o.lanes : o.lanes * (int)o.vector;
-  o.copies = TILE / o.step;
-  o.bytes = 4 * (o.rows && t->swizzled ? TILE * t->slab : t->slab * t->pitch);
+  o.pitch = (o.extent + (t->matrix ? 8 : o.rows ? 4 : 16)) * t->size;
+  if (!o.rows) o.step = BLOCK / t->slab * o.vector;
+  else o.step = t->matrix ? BLOCK * o.vector / t->slab : 16;
+  o.copies = o.extent / o.step;
+  o.bytes = o.rows && t->matrix ? o.extent * 128 : t->slab * o.pitch;
   return o;
 }
 
@@ -123,15 +135,44 @@ static const char *own_text(Emit *e, const Tile *t, const Operand *o, const int6
 
 /* ---- before the loop ------------------------------------------------------------------------ */
 
+/* The thread's own k and row in the slab, so that the lanes of a warp read whole sectors and write
+ * to different banks. */
+static void own_print(Emit *e, const Tile *t, const Operand *o) {
+  const char *n = o->name, *k, *row;
+  int lanes = o->rows ? t->slab / o->vector : BLOCK / t->slab;
+  if (o->rows && t->matrix) {
+    k = emit_printf(e, "thread_index() %% %d * %d", lanes, o->vector);
+    row = emit_printf(e, "thread_index() / %d", lanes);
+  } else if (o->rows) {
+    k = "thread_index() % 8 + thread_index() / 128 * 8", row = "thread_index() / 8 % 16";
+  } else {
+    row = emit_printf(e, "thread_index() %% %d * %d", lanes, o->vector);
+    k = t->size == 4 ? emit_printf(e, "thread_index() / %d", lanes)
+                     : "thread_index() / 32 * 8 + thread_index() / 4 % 2 * 4 + thread_index() / 8 % 4";
+  }
+  emit_line(e, "const int %s_k = %s;", n, k);
+  emit_line(e, "const int %s_row = %s;", n, row);
+}
+
 /* Where the thread writes. */
 static void place_print(Emit *e, const Tile *t, const Operand *o, int base) {
   const char *n = o->name;
-  if (!o->rows || !t->swizzled)
-    emit_line(e, "const u32 %s_to = base + %d + (%s_k * %d + %s_row) * 4;", n, base, n, t->pitch,
-              n);
+  int chunk = 16 / t->size;
+  if (!o->rows || !t->matrix)
+    emit_line(e, "const u32 %s_to = base + %d + %s_k * %d + %s_row * %d;", n, base, n, o->pitch, n,
+              t->size);
   else
-    emit_line(e, "const u32 %s_to = base + %d + %s_row * 128 + %s;", n, base, n,
-              emit_printf(e, "((%s_k / 4 ^ %s_row %% 8) << 4) + %s_k %% 4 * 4", n, n, n));
+    emit_line(e, "const u32 %s_to = base + %d + %s_row * 128 + ((%s_k / %d ^ %s_row %% 8) << 4)%s;",
+              n, base, n, n, chunk, n,
+              o->vector == chunk ? "" : emit_printf(e, " + %s_k %% %d * %d", n, chunk, t->size));
+}
+
+/* Where its copy i goes. Rows of fewer than 8 to a step change their place in the swizzle. */
+static const char *to_text(Emit *e, const Tile *t, const Operand *o) {
+  if (!o->rows || !t->matrix)
+    return emit_printf(e, "%s_to + slot + i * %d", o->name, o->step * t->size);
+  if (o->step % 8 == 0) return emit_printf(e, "%s_to + slot + i * %d", o->name, o->step * 128);
+  return emit_printf(e, "(%s_to ^ i %% 2 * 64) + slot + i * %d", o->name, o->step * 128);
 }
 
 /* The address of a row of the thread, whose flat index is the text `index`. */
@@ -154,16 +195,16 @@ static const char *coordinate_text(Emit *e, const Tile *t, const Operand *o, uin
     sum = sum ? sum_text(e, sum, base) : base;
   }
   sum = own_text(e, t, o, coef, sum);
-  if (part_extent(e, o->part) % TILE == 0) return sum;
+  if (part_extent(e, o->part) % o->extent == 0) return sum;
   return emit_printf(e, "%s < %d ? %s : -(1 << 29)", o->index, part_extent(e, o->part), sum);
 }
 
 void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
-  const char *n = o->name, *vector = o->vector == 4 ? " * 4" : "";
-  emit_line(e, "/* %s: copies of %u bytes, %s */", n, o->vector * 4,
+  const char *n = o->name;
+  emit_line(e, "/* %s: %s of %d bytes, %s */", n,
+            o->background ? "copies" : "values, converted to", o->vector * t->size,
             o->rows ? "rows along K" : "rows side by side");
-  emit_line(e, "const int %s_%s = thread_index() %% %d%s, %s_%s = thread_index() / %d;", n,
-            o->rows ? "k" : "row", o->lanes, vector, n, o->rows ? "row" : "k", o->lanes);
+  own_print(e, t, o);
   place_print(e, t, o, base);
   if (o->straight) {
     const char *row = emit_printf(e, "(%s + %s_row)", o->start, n);
@@ -201,7 +242,7 @@ static const char *copy_inside(Emit *e, const Tile *t, const Operand *o) {
     all = and_text(e, all, emit_printf(e, "(unsigned)(%s) < %d", sum, o->arg->guard[g].extent));
   }
   int32_t extent = part_extent(e, o->part), depth = part_extent(e, PART_K);
-  if (extent % TILE && !o->arg->nguard)
+  if (extent % o->extent && !o->arg->nguard)
     all =
         and_text(e, all, emit_printf(e, "%s + %s_row + i * %d < %d", o->start, n, o->step, extent));
   if (depth % t->slab) all = and_text(e, all, emit_printf(e, "k < %d", depth));
@@ -219,6 +260,25 @@ static const char *copy_from(Emit *e, const Operand *o) {
   return o->straight && o->steady ? sum : sum_text(e, sum, emit_printf(e, "%s_walk", n));
 }
 
+/* One copy, by the hardware or by the thread. */
+static void copy_print(Emit *e, const Tile *t, const Operand *o) {
+  const char *inside = copy_inside(e, t, o), *to = to_text(e, t, o), *from = copy_from(e, o);
+  const char *test = inside ? emit_printf(e, "%s ? ", inside) : "";
+  int bytes = o->vector * t->size;
+  emit_line(e, "#pragma unroll");
+  emit_line(e, "for (int i = 0; i < %d; i++)", o->copies);
+  if (o->background) {
+    emit_line(e, "  copy_%d(%s, %s, %s%d%s);", bytes, to, from, test, bytes, inside ? " : 0" : "");
+    return;
+  }
+  const char *element = emit_printf(e, "*(%s)", from);
+  bool short_enough = t->size == 2 && o->arg->dtype == DTYPE_BF16;
+  const char *value = short_enough ? element : float_of(e, o->arg, element);
+  value = emit_printf(e, "%s%s%s", test, value, !inside ? "" : short_enough ? " : 0" : " : 0.0f");
+  if (t->size == 2 && !short_enough) value = emit_printf(e, "to_bf16(%s)", value);
+  emit_line(e, "  %s_store(%s, %s);", t->size == 2 ? "short" : "value", to, value);
+}
+
 void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
   const char *n = o->name;
   bool wide = arg_wide(e->k, o->arg), divides = !o->steady && !odometer_fits(e->k, t);
@@ -229,18 +289,7 @@ void operand_copy_print(Emit *e, const Tile *t, const Operand *o) {
     const char *walk = along_text(e, t, o->arg->stride, wide);
     emit_line(e, "const %s %s_walk = %s;", wide ? "long long" : "int", n, walk ? walk : "0");
   }
-  const char *inside = copy_inside(e, t, o);
-  emit_line(e, "#pragma unroll");
-  emit_line(e, "for (int i = 0; i < %d; i++)", o->copies);
-  const char *to = emit_printf(e, "%s_to + slot + i * %d", n,
-                               o->step * 4 * (o->rows && t->swizzled ? t->slab : 1));
-  const char *from = copy_from(e, o), *test = inside ? emit_printf(e, "%s ? ", inside) : "";
-  if (o->arg->dtype == DTYPE_F32)
-    emit_line(e, "  copy_%u(%s, %s, %s%u%s);", o->vector * 4, to, from, test, o->vector * 4,
-              inside ? " : 0" : "");
-  else /* converted on the way, by the thread itself */
-    emit_line(e, "  value_store(%s, %s%s%s);", to, test,
-              float_of(e, o->arg, emit_printf(e, "*(%s)", from)), inside ? " : 0.0f" : "");
+  copy_print(e, t, o);
   int64_t step = 0;
   if (o->steady) {
     walk_linear(e->k, o->arg->stride, PART_K, &step);

@@ -131,7 +131,8 @@ static const char *affine_text(Emit *e, int64_t base, const int64_t *stride, boo
   const char *sum = base ? emit_printf(e, "%lld", (long long)base) : NULL;
   for (uint32_t p = 0; p < PART_COUNT; p++) {
     if (!kernel_axes(e->k, (AxisPart)p)) continue;
-    const char *walk = walk_text(e, stride, (AxisPart)p, part_name[p], wide);
+    const char *index = e->index[p] ? e->index[p] : part_name[p];
+    const char *walk = walk_text(e, stride, (AxisPart)p, index, wide);
     if (walk) sum = sum ? sum_text(e, sum, walk) : walk;
   }
   return sum ? sum : "0";
@@ -150,7 +151,7 @@ static const char *both_text(Emit *e, const char *a, const char *b) {
 }
 
 /* The condition under which an access is inside, its parts' own conditions first; NULL: always. */
-static const char *inside_text(Emit *e, const Arg *a) {
+const char *inside_text(Emit *e, const Arg *a) {
   const char *all = NULL;
   for (uint32_t p = 0; p < PART_COUNT; p++) {
     bool walked = false;
@@ -173,14 +174,15 @@ static const struct { uint8_t nin; const char *text; } scalar_row[SCALAR_COUNT] 
 #include "scalars.def"
 };
 
-/* The type in memory, and what is written before an element to make it a float, and back. */
-static const struct { const char *type, *load, *store; } dtype_row[DTYPE_COUNT] = {
-  [DTYPE_F32] = {"float", "", ""},
-  [DTYPE_U8] = {"unsigned char", "(float)", "(unsigned char)"},
-  [DTYPE_I32] = {"int", "(float)", "(int)"},
-  [DTYPE_U32] = {"unsigned", "(float)", "(unsigned)"},
-  [DTYPE_F64] = {"double", "(float)", "(double)"},
-  [DTYPE_BF16] = {"unsigned short", "from_bf16", "to_bf16"},
+/* The type in memory, what is written before an element to make it a float, and back, and its name in
+ * accesses of groups. */
+static const struct { const char *type, *load, *store, *name; } dtype_row[DTYPE_COUNT] = {
+  [DTYPE_F32] = {"float", "", "", "f32"},
+  [DTYPE_U8] = {"unsigned char", "(float)", "(unsigned char)", "u8"},
+  [DTYPE_I32] = {"int", "(float)", "(int)", "i32"},
+  [DTYPE_U32] = {"unsigned", "(float)", "(unsigned)", "u32"},
+  [DTYPE_F64] = {"double", "(float)", "(double)", "f64"},
+  [DTYPE_BF16] = {"unsigned short", "from_bf16", "to_bf16", "bf16"},
 };
 
 /* A decimal of few digits that reads back as x; x itself if there is none. */
@@ -206,6 +208,7 @@ const char *operand_text(Emit *e, uint32_t i) {
   const Instr *n = &e->k->instr[i];
   if (n->op == I_CONST) return float_text(e, n->k);
   if (n->op == I_ACC) return e->accumulator;
+  if (e->grouped[i]) return emit_printf(e, "v%u[i]", i);
   if (e->at[e->parts[i]]) return emit_printf(e, "v%u[%s]", i, e->at[e->parts[i]]);
   return emit_printf(e, "v%u", i);
 }
@@ -230,6 +233,7 @@ static const char *scalar_text(Emit *e, const Instr *n) {
 }
 
 const char *type_text(const Arg *a) { return dtype_row[a->dtype].type; }
+const char *group_type_text(const Arg *a) { return dtype_row[a->dtype].name; }
 
 const char *float_of(Emit *e, const Arg *a, const char *element) {
   return a->dtype == DTYPE_F32 ? element
@@ -268,6 +272,10 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     const Instr *n = &e->k->instr[i];
     if (n->stage != stage || e->parts[i] != parts || (e->only && !e->only[i])) continue;
+    if (e->grouped[i]) {
+      if (n->op == I_STORE) emit_line(e, "s%u[i] = %s;", i, operand_text(e, n->a));
+      continue; /* the access itself is printed for the group */
+    }
     const char *text = n->op == I_LOAD     ? load_text(e, n)
                        : n->op == I_SCALAR ? scalar_text(e, n)
                        : n->op == I_RANDOM ? random_text(e, n)
@@ -282,7 +290,7 @@ bool stage_reduces(const Emit *e, uint32_t i, uint32_t stage) {
   return e->k->instr[i].op == I_REDUCE && e->k->instr[i].stage == stage;
 }
 
-static const char *identity_text(const Instr *reduce) {
+const char *identity_text(const Instr *reduce) {
   return reduce->fn == SCALAR_max ? "-infinity()" : "0.0f";
 }
 
@@ -291,7 +299,7 @@ const char *combine_text(Emit *e, uint32_t i, const char *a, const char *b) {
 }
 
 void reduce_print(Emit *e, uint32_t i, const char *value) {
-  emit_line(e, "v%u = %s;", i, combine_text(e, i, emit_printf(e, "v%u", i), value));
+  emit_line(e, "%s = %s;", operand_text(e, i), combine_text(e, i, operand_text(e, i), value));
 }
 
 void terms_print(Emit *e, uint32_t stage) {

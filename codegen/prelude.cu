@@ -35,33 +35,60 @@ device u32 shared_address(const void *p) {
   return at;
 }
 
-/* Copies 16 bytes in the background; those from `bytes` on are zeros and not read. */
-device void copy_16(u32 to, const float *from, int bytes) {
+/* Copies 16 bytes in the background; those from `bytes` on are zeros and not read. A commit ends a
+ * group of copies; a wait returns when at most `n`, a literal, groups are under way. Before sm_80
+ * a copy is a load and a store of the thread. */
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ < 800
+device void copy_16(u32 to, const void *from, int bytes) {
+  asm volatile("{ .reg .u64 t; .reg .u32 x<4>; .reg .pred p; cvta.to.global.u64 t, %1; "
+               "mov.u32 x0, 0; mov.u32 x1, 0; mov.u32 x2, 0; mov.u32 x3, 0; setp.ne.s32 p, %2, 0; "
+               "@p ld.global.v4.u32 {x0, x1, x2, x3}, [t]; "
+               "st.shared.v4.u32 [%0], {x0, x1, x2, x3}; }"
+               :: "r"(to), "l"(from), "r"(bytes) : "memory");
+}
+device void copy_4(u32 to, const void *from, int bytes) {
+  asm volatile("{ .reg .u64 t; .reg .u32 x; .reg .pred p; cvta.to.global.u64 t, %1; "
+               "mov.u32 x, 0; setp.ne.s32 p, %2, 0; @p ld.global.u32 x, [t]; "
+               "st.shared.u32 [%0], x; }"
+               :: "r"(to), "l"(from), "r"(bytes) : "memory");
+}
+device void copy_commit(void) {}
+#define copy_wait(n) ((void)0)
+#else
+device void copy_16(u32 to, const void *from, int bytes) {
   asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; "
                "cp.async.cg.shared.global [%0], [t], 16, %2; }"
                :: "r"(to), "l"(from), "r"(bytes) : "memory");
 }
-
-device void copy_4(u32 to, const float *from, int bytes) {
+device void copy_4(u32 to, const void *from, int bytes) {
   asm volatile("{ .reg .u64 t; cvta.to.global.u64 t, %1; "
                "cp.async.ca.shared.global [%0], [t], 4, %2; }"
                :: "r"(to), "l"(from), "r"(bytes) : "memory");
 }
-
-/* Ends a group of copies; waits until at most `n`, a literal, groups are under way. */
 device void copy_commit(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
 #define copy_wait(n) asm volatile("cp.async.wait_group " #n ";" ::: "memory")
+#endif
 
 /* Stores to shared memory in the order of the program. */
 device void value_store(u32 to, float x) {
   asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory");
 }
 
-/* ---- tensor cores: tf32 as bit patterns of float ---------------------------------------- */
+device void short_store(u32 to, unsigned short x) {
+  asm volatile("st.shared.u16 [%0], %1;" :: "r"(to), "h"(x) : "memory");
+}
+
+/* ---- tensor cores: tf32 as bit patterns of float, bf16 in pairs ---------------------------- */
 
 /* Four 8x4 matrices of words; lane l holds word l % 4 of row l / 4 of each. */
 device void matrix_load(u32 *r, u32 at) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
+}
+
+/* Four 8x8 matrices of bf16, transposed: lane l holds rows l % 4 * 2 and one more of column l / 4. */
+device void matrix_load_transposed(u32 *r, u32 at) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(at) : "memory");
 }
 
@@ -71,8 +98,14 @@ device u32 word_load(u32 at) {
   return x;
 }
 
-/* d += a b: 16 rows, 8 columns, 8 terms. */
-device void matrix_multiply(float *d, const u32 *a, const u32 *b) {
+/* d += a b: 16 rows, 8 columns, 8 terms (16 in bf16). */
+device void matrix_multiply_bf16(float *d, const u32 *a, const u32 *b) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+device void matrix_multiply_tf32(float *d, const u32 *a, const u32 *b) {
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
                "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -163,6 +196,32 @@ device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
   if (x != x) return (unsigned short)(b >> 16 | 64);
   return (unsigned short)((b + 0x7fff + (b >> 16 & 1)) >> 16);
 }
+
+/* Adjacent elements as one access of 4, 8 or 16 bytes. */
+typedef struct { float x[2]; } __attribute__((aligned(8))) F32x2;
+typedef struct { float x[4]; } __attribute__((aligned(16))) F32x4;
+typedef struct { unsigned short x[2]; } __attribute__((aligned(4))) Bf16x2;
+typedef struct { unsigned short x[4]; } __attribute__((aligned(8))) Bf16x4;
+#define GROUP_ACCESS(name, n, Element, Group, load, store)                                        \
+  device void name##_load_##n(float *r, const Element *at) {                                      \
+    Group g = *(const Group *)at;                                                                 \
+    for (int i = 0; i < n; i++) r[i] = load(g.x[i]);                                              \
+  }                                                                                               \
+  device void name##_store_##n(Element *at, const float *r) {                                     \
+    Group g;                                                                                      \
+    for (int i = 0; i < n; i++) g.x[i] = store(r[i]);                                             \
+    *(Group *)at = g;                                                                             \
+  }
+typedef struct { unsigned char x[4]; } __attribute__((aligned(4))) U8x4;
+typedef struct { int x[4]; } __attribute__((aligned(16))) I32x4;
+typedef struct { u32 x[4]; } __attribute__((aligned(16))) U32x4;
+GROUP_ACCESS(u8, 4, unsigned char, U8x4, (float), (unsigned char))
+GROUP_ACCESS(i32, 4, int, I32x4, (float), (int))
+GROUP_ACCESS(u32, 4, u32, U32x4, (float), (u32))
+GROUP_ACCESS(f32, 2, float, F32x2, , )
+GROUP_ACCESS(f32, 4, float, F32x4, , )
+GROUP_ACCESS(bf16, 2, unsigned short, Bf16x2, from_bf16, to_bf16)
+GROUP_ACCESS(bf16, 4, unsigned short, Bf16x4, from_bf16, to_bf16)
 
 /* ---- functions: the same under every compiler ------------------------------------------------ */
 
@@ -387,6 +446,30 @@ device float random_uniform(const u32 *step, const u32 *stream, u64 position) {
     k1 += 0xBB67AE85u;
   }
   return (float)(c0 >> 8) * 5.9604644775390625e-8f;
+}
+
+/* ---- what a phase is fed from, and what it gives: not of a network ---------------------------- */
+
+/* `rows` times `bytes` to `to`: from `from`, or, for table 1 (samples) and 2 (labels), the rows of
+ * the batch, and zeros behind its last one. */
+typedef struct { u64 to, from; u32 bytes, rows, table, pad; } Move;
+/* What changes from step to step. */
+typedef struct { u64 table[2]; float rate; u32 key[2], rows, row[1]; } Feeding;
+
+/* A block for each row and each move. */
+entry lcw_gather(const Move *move, const Feeding *feed) {
+  const Move m = move[block_y()];
+  u32 r = (u32)block_x();
+  if (r >= m.rows) return;
+  u64 to = m.to + (u64)r * m.bytes, from = m.from;
+  if (m.table) from = r < feed->rows ? feed->table[m.table - 1] + (u64)feed->row[r] * m.bytes : 0;
+  if (m.bytes % 4 == 0) {
+    for (u32 i = (u32)thread_index(); i < m.bytes / 4; i += 256)
+      ((u32 *)to)[i] = from ? ((const u32 *)from)[i] : 0;
+  } else {
+    for (u32 i = (u32)thread_index(); i < m.bytes; i += 256)
+      ((unsigned char *)to)[i] = from ? ((const unsigned char *)from)[i] : 0;
+  }
 }
 
 /* ---- the kernels ---------------------------------------------------------------------------- */

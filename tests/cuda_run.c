@@ -15,16 +15,13 @@ static void call_print(Text *out, const char *name, uint32_t narg) {
   text_add(out, "); }\n");
 }
 
-/* Has the form of a HostKernel; its scratch is the workspace, whose tickets are zero before and
- * after. */
+/* Has the form of a HostKernel: the workspace, zero before the launch, is the last argument; its
+ * tickets are zero afterwards. */
 static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
-  call_print(out, k->name, k->narg + (launch->scratch ? 1u : 0u));
-  text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n  void *b[%u];\n",
-           k->name, k->narg + 1u);
-  text_add(out, "  memcpy(b, a, %u * sizeof *b), b[%u] = scratch;\n", k->narg, k->narg);
-  if (launch->scratch) text_add(out, "  memset(scratch, 0, %u);\n", PLAN_TICKETS * 4);
-  text_add(out, "  grid_run(call_%s, %u, %u, b);\n", k->name, launch->grid[0], launch->grid[1]);
-  if (launch->scratch) text_add(out, "  tickets_check(scratch, %u);\n", PLAN_TICKETS);
+  call_print(out, k->name, k->narg + (launch->workspace ? 1u : 0u));
+  text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n", k->name);
+  text_add(out, "  grid_run(call_%s, %u, %u, a);\n", k->name, launch->grid[0], launch->grid[1]);
+  if (launch->workspace) text_add(out, "  tickets_check(a[%u], %u);\n", k->narg, PLAN_TICKETS);
   text_add(out, "}\n");
 }
 
@@ -35,7 +32,7 @@ bool cuda_run_text(Kernel *k, const CudaOptions *options, const char *find, cons
   text_init(&text, out->arena);
   if (!cuda_text(k, options, &text, why)) return false;
   cuda_launch(k, options, &launch);
-  k->launch.chunks = 1, k->launch.scratch = launch.scratch;
+  k->launch.chunks = 1, k->launch.workspace = launch.workspace;
   const char *code = strstr(text.s, "\nentry "), *at = find ? strstr(code, find) : NULL;
   if (find && !at) return text_add(why, "%s: no `%s` in its text", k->name, find), false;
   if (at) text_add(out, "%.*s%s%s", (int)(at - code), code, replace, at + strlen(find));

@@ -72,8 +72,8 @@ static void copy_later(u32 to, const void *from, int bytes, int size) {
   if ((size_t)from % (size_t)size) die("global memory: a misaligned copy");
   f->copy[f->ncopy++] = (Copy){to, from, bytes, size, f->groups};
 }
-device void copy_16(u32 to, const float *from, int bytes) { copy_later(to, from, bytes, 16); }
-device void copy_4(u32 to, const float *from, int bytes) { copy_later(to, from, bytes, 4); }
+device void copy_16(u32 to, const void *from, int bytes) { copy_later(to, from, bytes, 16); }
+device void copy_4(u32 to, const void *from, int bytes) { copy_later(to, from, bytes, 4); }
 device void copy_commit(void) { fiber[current].groups++; }
 
 /* Lets the copies of all but the newest n groups land. */
@@ -93,6 +93,8 @@ device void copy_wait(int n) {
 }
 
 device void value_store(u32 to, float x) { memcpy(shared_at(to, 4), &x, 4); }
+
+device void short_store(u32 to, unsigned short x) { memcpy(shared_at(to, 2), &x, 2); }
 
 device u32 word_load(u32 at) {
   u32 x;
@@ -134,6 +136,16 @@ device void matrix_load(u32 *r, u32 at) {
   }
 }
 
+device void matrix_load_transposed(u32 *r, u32 at) {
+  Shown mine = {{0}};
+  mine.u[0] = at;
+  const Shown *all = together(mine);
+  for (int i = 0; i < 8; i++) {
+    unsigned char *row = shared_at(all[i / 2 * 8 + current % 4 * 2 + i % 2].u[0], 16);
+    memcpy((unsigned char *)r + i * 2, row + current % LANES / 4 * 2, 2);
+  }
+}
+
 device float tf32_of(u32 x) {
   float y;
   x &= 0xffffe000u;
@@ -141,7 +153,7 @@ device float tf32_of(u32 x) {
   return y;
 }
 
-device void matrix_multiply(float *d, const u32 *a, const u32 *b) {
+device void matrix_multiply_tf32(float *d, const u32 *a, const u32 *b) {
   Shown mine = {{0}};
   memcpy(mine.u, a, 16), memcpy(mine.u + 4, b, 8);
   const Shown *all = together(mine);
@@ -150,6 +162,24 @@ device void matrix_multiply(float *d, const u32 *a, const u32 *b) {
     for (int k = 0; k < 8; k++)
       d[i] += tf32_of(all[g * 4 + k % 4].u[i / 2 + k / 4 * 2]) *
               tf32_of(all[(q * 2 + i % 2) * 4 + k % 4].u[4 + k / 4]);
+}
+
+device float bf16_of(u32 pair, int i) {
+  float y;
+  pair = i ? pair & 0xffff0000u : pair << 16;
+  memcpy(&y, &pair, 4);
+  return y;
+}
+
+device void matrix_multiply_bf16(float *d, const u32 *a, const u32 *b) {
+  Shown mine = {{0}};
+  memcpy(mine.u, a, 16), memcpy(mine.u + 4, b, 8);
+  const Shown *all = together(mine);
+  int g = current % LANES / 4, q = current % 4;
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < 16; k++)
+      d[i] += bf16_of(all[g * 4 + k / 2 % 4].u[i / 2 + k / 8 * 2], k % 2) *
+              bf16_of(all[(q * 2 + i % 2) * 4 + k / 2 % 4].u[4 + k / 8], k % 2);
 }
 
 device float round_tf32(float x) {

@@ -1,0 +1,279 @@
+/* cuda_contract_sums.c: the sums around a product. In: a kernel and its tile. Out: text, and how
+ * much shared memory and workspace it needs.
+ *
+ * PROLOGUE sums run over K: `lanes` threads share four columns, shared memory joins them, and every
+ * block does it for its own columns. EPILOGUE sums run over M or N: from a thread to its warp by
+ * shuffles, to its block through shared memory, and from there, if the tile does not span all of
+ * M (N), to all tiles: a block writes its sums to the workspace and takes a ticket; the last block
+ * to arrive of a strip of tiles adds those of all blocks in the order of the tiles and runs
+ * STAGE_COLUMN (STAGE_ROW). The order of every sum is fixed; nothing is added atomically. */
+#include "cuda_contract.h"
+
+enum { PROLOGUE_GROUP = 4, STRIPS = PLAN_TICKETS / 2 };
+
+/* ---- the plan ----------------------------------------------------------------------------------- */
+
+bool sum_over(const Kernel *k, const Sums *s, uint32_t i) {
+  const Instr *n = &k->instr[i];
+  return n->op == I_REDUCE && n->stage == STAGE_EPILOGUE && n->axes & kernel_axes(k, s->gone);
+}
+
+static uint64_t extent_of(const Kernel *k, AxisPart part) {
+  return kernel_extent(k, kernel_axes(k, part));
+}
+
+/* Fills in what follows from the tile and the sums before it. */
+static void sums_measure(const Kernel *k, const Tile *t, Sums *s, SumPlan *p) {
+  for (uint32_t i = 0; i < k->ninstr; i++) s->count += sum_over(k, s, i);
+  s->tiles = tiles_of(k, t, s->kept), s->others = tiles_of(k, t, s->gone);
+  s->strip = (s->tiles + STRIPS - 1) / STRIPS;
+  p->share += s->count * (uint32_t)(s->parts * s->extent);
+  if (!s->count || s->others == 1) return;
+  if (!p->workspace) p->workspace = PLAN_TICKETS * 4;
+  s->partial = p->workspace / 4 - PLAN_TICKETS;
+  p->workspace += s->count * s->others * extent_of(k, s->kept) * 4;
+}
+
+SumPlan sums_plan(const Kernel *k, const Tile *t) {
+  SumPlan p = {.over = {
+    [OVER_M] = {.kept = PART_N, .gone = PART_M, .stage = STAGE_COLUMN, .index = "n", .start = "n0",
+                .tile = "tile_n", .other = "tile_m", .extent = t->columns,
+                .parts = t->matrix ? t->down : 8, .ticket = 0},
+    [OVER_N] = {.kept = PART_M, .gone = PART_N, .stage = STAGE_ROW, .index = "m", .start = "m0",
+                .tile = "tile_m", .other = "tile_n", .extent = t->rows,
+                .parts = t->matrix ? t->across : 1, .ticket = STRIPS}}};
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    p.before += k->instr[i].op == I_REDUCE && k->instr[i].stage == STAGE_PROLOGUE;
+  p.lanes = (uint32_t)(BLOCK * PROLOGUE_GROUP / t->columns);
+  p.share = p.before * p.lanes * (uint32_t)t->columns;
+  for (int d = OVER_M; d <= OVER_N; d++) sums_measure(k, t, &p.over[d], &p);
+  return p;
+}
+
+void sums_declare(Emit *e, uint32_t stage, AxisPart gone, int count) {
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!stage_reduces(e, i, stage) || !(e->k->instr[i].axes & kernel_axes(e->k, gone))) continue;
+    const char *identity = identity_text(&e->k->instr[i]), *all = identity;
+    for (int j = 1; j < count; j++) all = emit_printf(e, "%s, %s", all, identity);
+    emit_line(e, "float v%u%s = %s%s%s;", i, count ? emit_printf(e, "[%d]", count) : "",
+              count ? "{" : "", all, count ? "}" : "");
+  }
+}
+
+void shares_print(Emit *e, const Tile *t, const SumPlan *p) {
+  uint32_t at = 0;
+  if (!p->share) return;
+  emit_line(e, "float *const share = (float *)memory;");
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!stage_reduces(e, i, STAGE_PROLOGUE)) continue;
+    emit_line(e, "float *const over_k_%u = share + %u;", i, at);
+    at += p->lanes * (uint32_t)t->columns;
+  }
+  for (int d = OVER_M; d <= OVER_N; d++)
+    for (uint32_t i = 0; i < e->k->ninstr; i++) {
+      if (!sum_over(e->k, &p->over[d], i)) continue;
+      emit_line(e, "float *const over_%s_%u = share + %u;", d == OVER_M ? "m" : "n", i, at);
+      at += (uint32_t)(p->over[d].parts * p->over[d].extent);
+    }
+  emit_line(e, "__syncthreads(); /* the slabs are used up */");
+}
+
+/* ---- what a stage needs --------------------------------------------------------------------------- */
+
+/* Marks instruction i and what it is computed from, stopping at sums. */
+static void need(const Kernel *k, uint32_t i, bool *only) {
+  const Instr *n = &k->instr[i];
+  if (only[i]) return;
+  only[i] = true;
+  if (n->op == I_STORE) need(k, n->a, only);
+  const uint16_t operand[3] = {n->a, n->b, n->c};
+  for (uint32_t j = 0; n->op == I_SCALAR && j < scalar_operands(n->fn); j++)
+    need(k, operand[j], only);
+}
+
+/* ---- prologue ------------------------------------------------------------------------------------- */
+
+/* The terms of a thread's columns along K. */
+static void prologue_loop_print(Emit *e, const SumPlan *p) {
+  emit_line(e, "#pragma unroll 4");
+  emit_open(e, "for (int k = thread_index() / %u; k < %d; k += %u)", BLOCK / p->lanes,
+            part_extent(e, PART_K), p->lanes);
+  stage_print(e, STAGE_PROLOGUE, IN_K);
+  values_declare(e, STAGE_PROLOGUE, IN_K | IN_N, PROLOGUE_GROUP);
+  group_print(e, STAGE_PROLOGUE, IN_K | IN_N, PROLOGUE_GROUP);
+  emit_close(e);
+}
+
+/* Joins the threads that share a column. */
+static void prologue_join_print(Emit *e, const SumPlan *p, const Tile *t) {
+  emit_line(e, "__syncthreads();");
+  emit_open(e, "if (thread_index() < %d)", t->columns);
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!stage_reduces(e, i, STAGE_PROLOGUE)) continue;
+    emit_line(e, "float v%u = over_k_%u[thread_index()];", i, i);
+    emit_line(e, "#pragma unroll");
+    emit_line(e, "for (int i = 1; i < %u; i++)", p->lanes);
+    emit_line(e, "  v%u = %s;", i,
+              combine_text(e, i, emit_printf(e, "v%u", i),
+                           emit_printf(e, "over_k_%u[i * %d + thread_index()]", i, t->columns)));
+    emit_line(e, "over_k_%u[thread_index()] = v%u;", i, i);
+  }
+  emit_close(e);
+  emit_line(e, "__syncthreads();");
+}
+
+void prologue_print(Emit *e, const Tile *t, const SumPlan *p) {
+  const Kernel *k = e->k;
+  bool only[MAX_INSTR] = {false};
+  if (!p->before) return;
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (stage_reduces(e, i, STAGE_PROLOGUE)) need(k, k->instr[i].a, only), only[i] = true;
+  emit_line(e, "/* sums over K: %d columns a thread, %u threads a column */", PROLOGUE_GROUP,
+            p->lanes);
+  emit_block(e);
+  e->only = only;
+  emit_line(e, "const int group = n0 + thread_index() %% %u * %d, n = group;", BLOCK / p->lanes,
+            PROLOGUE_GROUP);
+  values_declare(e, STAGE_PROLOGUE, IN_N, PROLOGUE_GROUP);
+  group_print(e, STAGE_PROLOGUE, IN_N, PROLOGUE_GROUP);
+  sums_declare(e, STAGE_PROLOGUE, PART_K, PROLOGUE_GROUP);
+  prologue_loop_print(e, p);
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (stage_reduces(e, i, STAGE_PROLOGUE))
+      emit_line(e, "f32_store_4(over_k_%u + thread_index() * 4, v%u);", i, i);
+  e->only = NULL;
+  emit_close(e);
+  prologue_join_print(e, p, t);
+}
+
+/* ---- from a thread to its block --------------------------------------------------------------------- */
+
+/* Lanes that hold other rows (columns) of the same column (row) differ in bits from..to. */
+typedef struct { int from, to; const char *leads, *part; } Join;
+
+static Join join_of(Emit *e, const Tile *t, const Sums *s) {
+  if (s->gone == PART_M)
+    return t->matrix ? (Join){4, 16, "lane < 4", emit_printf(e, "warp %% %d", t->down)}
+                     : (Join){16, 16, "lane < 16", "warp"};
+  return t->matrix ? (Join){1, 2, "lane % 4 == 0", emit_printf(e, "warp / %d", t->down)}
+                   : (Join){1, 8, "lane % 16 == 0", "0"};
+}
+
+void sums_share_print(Emit *e, const Tile *t, const Sums *s) {
+  if (!s->count) return;
+  Join join = join_of(e, t, s);
+  bool column = s->gone == PART_M;
+  const char *place = column ? "group - n0 + h" : emit_printf(e, "row - m0 + %s", tile_row_of(t));
+  emit_line(e, "#pragma unroll");
+  emit_open(e, "for (int %s = 0; %s < %d; %s++)", column ? "h" : "i", column ? "h" : "i",
+            column ? t->group : t->own, column ? "h" : "i");
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!sum_over(e->k, s, i)) continue;
+    const char *v = operand_text(e, i);
+    for (int lanes = join.from; lanes <= join.to; lanes *= 2)
+      reduce_print(e, i, emit_printf(e, "__shfl_xor_sync(0xffffffffu, %s, %d)", v, lanes));
+    emit_line(e, "if (%s) over_%s_%u[%s * %d + %s] = %s;", join.leads, column ? "m" : "n", i,
+              join.part, s->extent, place, v);
+  }
+  emit_close(e);
+}
+
+/* ---- from a block to all tiles ------------------------------------------------------------------------ */
+
+/* The sums of this tile, to the workspace if there are others. */
+static void tile_sums_print(Emit *e, const Sums *s) {
+  uint64_t extent = extent_of(e->k, s->kept), first = s->partial;
+  sums_declare(e, STAGE_EPILOGUE, s->gone, 0);
+  emit_open(e, "if (mine)");
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!sum_over(e->k, s, i)) continue;
+    for (int part = 0; part < s->parts; part++)
+      reduce_print(e, i,
+                   emit_printf(e, "over_%s_%u[%d + thread_index()]",
+                               s->gone == PART_M ? "m" : "n", i, part * s->extent));
+    if (s->others > 1)
+      emit_line(e, "partial[%llu + %s * %llu + %s] = v%u;", (unsigned long long)first, s->other,
+                (unsigned long long)extent, s->index, i);
+    first += s->others * extent;
+  }
+  emit_close(e);
+}
+
+/* The sums of all tiles, in their order. */
+static void all_sums_print(Emit *e, const Sums *s) {
+  uint64_t extent = extent_of(e->k, s->kept), first = s->partial;
+  sums_declare(e, STAGE_EPILOGUE, s->gone, 0);
+  emit_line(e, "#pragma unroll 8");
+  emit_open(e, "for (int tile = 0; tile < %llu; tile++)", (unsigned long long)s->others);
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!sum_over(e->k, s, i)) continue;
+    reduce_print(e, i,
+                 emit_printf(e, "partial[%llu + tile * %llu + %s]", (unsigned long long)first,
+                             (unsigned long long)extent, s->index));
+    first += s->others * extent;
+  }
+  emit_close(e);
+}
+
+/* The stage that uses the sums, and what of earlier stages it uses. */
+static void stage_finish_print(Emit *e, const Sums *s, const bool *only) {
+  uint32_t in = 1u << s->kept;
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (only[i] && stage_reduces(e, i, STAGE_PROLOGUE))
+      emit_line(e, "const float v%u = over_k_%u[n - n0];", i, i);
+  e->only = only;
+  for (uint32_t stage = 0; stage < e->k->nstage; stage++) stage_print(e, stage, in);
+  e->only = NULL;
+}
+
+/* Text of the smaller of two numbers that are known only at run time. */
+static const char *smaller_text(Emit *e, const char *a, uint64_t b) {
+  return emit_printf(e, "(%s < %llu ? %s : %llu)", a, (unsigned long long)b, a,
+                     (unsigned long long)b);
+}
+
+/* Opens what only the last block of a strip of tiles does. */
+static void last_open(Emit *e, const Sums *s) {
+  const unsigned long long strip = s->strip, tiles = s->tiles, others = s->others;
+  if (strip == 1) {
+    emit_open(e, "if (block_last(workspace + %llu + %s, %llu) && mine)",
+              (unsigned long long)s->ticket, s->tile, others);
+    return;
+  }
+  emit_line(e, "const int strip = %s / %llu * %llu;", s->tile, strip, strip);
+  const char *end = smaller_text(e, emit_printf(e, "strip + %llu", strip), tiles);
+  emit_line(e, "const int tiles = %s - strip;", end);
+  emit_line(e, "if (block_last(workspace + %llu + %s / %llu, tiles * %llu))",
+            (unsigned long long)s->ticket, s->tile, strip, others);
+  end = smaller_text(e, emit_printf(e, "(strip + tiles) * %d", s->extent),
+                     extent_of(e->k, s->kept));
+  emit_open(e, "for (int %s = strip * %d + thread_index(); %s < %s; %s += %d)", s->index, s->extent,
+            s->index, end, s->index, BLOCK);
+}
+
+bool sums_finish_print(Emit *e, const Tile *t, const Sums *s) {
+  const Kernel *k = e->k;
+  bool only[MAX_INSTR] = {false};
+  uint64_t extent = extent_of(k, s->kept);
+  if (!s->count) return true;
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (k->instr[i].op == I_STORE && k->instr[i].stage == s->stage) need(k, i, only);
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (only[i] && stage_reduces(e, i, STAGE_PROLOGUE) && s->strip > 1) {
+      text_add(e->why, "%s: a column stage of more than %d columns can't use a sum of the prologue",
+               k->name, STRIPS * t->columns);
+      return false;
+    }
+  emit_block(e);
+  emit_line(e, "const int %s = %s + thread_index();", s->index, s->start);
+  emit_line(e, "const int mine = thread_index() < %d%s;", s->extent,
+            extent % (uint64_t)s->extent
+                ? emit_printf(e, " && %s < %llu", s->index, (unsigned long long)extent) : "");
+  tile_sums_print(e, s);
+  if (s->others == 1) emit_open(e, "if (mine)");
+  else last_open(e, s), all_sums_print(e, s);
+  stage_finish_print(e, s, only);
+  emit_close(e);
+  emit_close(e);
+  return true;
+}
