@@ -141,7 +141,7 @@ static void columns_print(Emit *e, const Tile *t) {
 }
 
 /* The elements of one group of columns; whether one is inside is tested once. */
-static void elements_print(Emit *e, const Tile *t) {
+static void group_rows_print(Emit *e, const Tile *t) {
   int32_t rows = part_extent(e, PART_M), columns = part_extent(e, PART_N);
   const char *live[2] = {e->live[PART_M], e->live[PART_N]};
   bool ragged = columns % t->columns && columns % t->group == 0;
@@ -164,7 +164,7 @@ static void groups_print(Emit *e, const Tile *t, const SumPlan *p) {
   emit_line(e, "const int group = column + %s, n = group;", tile_group_of(t));
   columns_print(e, t);
   sums_declare(e, STAGE_EPILOGUE, PART_M, t->group);
-  elements_print(e, t);
+  group_rows_print(e, t);
   sums_share_print(e, t, &p->over[OVER_M]);
   emit_close(e);
 }
