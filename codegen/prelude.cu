@@ -366,38 +366,39 @@ device float cos_of(float x) { return sine(x, 1); }
 
 /* ---- sums and maxima in a fixed order ------------------------------------------------------ */
 
-device float warp_add(float x) {
-#pragma unroll
-  for (int lanes = 16; lanes; lanes /= 2) x += __shfl_xor_sync(0xffffffffu, x, lanes);
-  return x;
-}
-device float warp_max(float x) {
-#pragma unroll
-  for (int lanes = 16; lanes; lanes /= 2) x = larger(x, __shfl_xor_sync(0xffffffffu, x, lanes));
-  return x;
-}
+device float plus(float a, float b) { return a + b; }
 
-/* Over the 256 threads of a block; every thread gets the result. */
-device float block_add(float x, float *share) {
-  x = warp_add(x);
-  if (thread_index() % 32 == 0) share[thread_index() / 32] = x;
-  __syncthreads();
-  x = share[0];
-#pragma unroll
-  for (int w = 1; w < 8; w++) x += share[w];
-  __syncthreads();
-  return x;
-}
-device float block_max(float x, float *share) {
-  x = warp_max(x);
-  if (thread_index() % 32 == 0) share[thread_index() / 32] = x;
-  __syncthreads();
-  x = share[0];
-#pragma unroll
-  for (int w = 1; w < 8; w++) x = larger(x, share[w]);
-  __syncthreads();
-  return x;
-}
+/* warp: over neighbouring lanes, 2 to 32. block: over the 256 threads. column: over the threads of a
+ * block that are `rows` apart, `lanes` of them. Every thread gets the result. */
+#define REDUCTIONS(name, combine)                                                                  \
+  device float warp_##name(float x, int lanes) {                                                   \
+    _Pragma("unroll") for (int away = lanes / 2; away; away /= 2)                                  \
+      x = combine(x, __shfl_xor_sync(0xffffffffu, x, away));                                       \
+    return x;                                                                                      \
+  }                                                                                                \
+  device float block_##name(float x, float *share) {                                               \
+    x = warp_##name(x, 32);                                                                        \
+    if (thread_index() % 32 == 0) share[thread_index() / 32] = x;                                  \
+    __syncthreads();                                                                               \
+    x = share[0];                                                                                  \
+    _Pragma("unroll") for (int w = 1; w < 8; w++) x = combine(x, share[w]);                        \
+    __syncthreads();                                                                               \
+    return x;                                                                                      \
+  }                                                                                                \
+  device float column_##name(float x, float *share, int rows, int lanes) {                         \
+    int at = thread_index(), lane = at / rows;                                                     \
+    share[at] = x;                                                                                 \
+    _Pragma("unroll") for (int n = lanes; n > 1; n = (n + 1) / 2) {                                \
+      __syncthreads();                                                                             \
+      if (lane < n / 2) share[at] = combine(share[at], share[at + (n + 1) / 2 * rows]);            \
+    }                                                                                              \
+    __syncthreads();                                                                               \
+    x = share[at % rows];                                                                          \
+    __syncthreads();                                                                               \
+    return x;                                                                                      \
+  }
+REDUCTIONS(add, plus)
+REDUCTIONS(max, larger)
 
 /* True, in all threads, in the block that is the last of `count` to arrive: what the others
  * wrote before is there, and the ticket is 0 again. */
@@ -407,26 +408,6 @@ device int block_last(u32 *ticket, u32 count) {
   if (thread_index() == 0) before = ticket_take(ticket, count - 1);
   __syncthreads();
   return before == count - 1;
-}
-
-/* Over the 8 threads of a block that share a column of 32. */
-device float column_add(float x, float *share) {
-  share[thread_index()] = x;
-  __syncthreads();
-  x = share[thread_index() % 32];
-#pragma unroll
-  for (int w = 1; w < 8; w++) x += share[thread_index() % 32 + 32 * w];
-  __syncthreads();
-  return x;
-}
-device float column_max(float x, float *share) {
-  share[thread_index()] = x;
-  __syncthreads();
-  x = share[thread_index() % 32];
-#pragma unroll
-  for (int w = 1; w < 8; w++) x = larger(x, share[thread_index() % 32 + 32 * w]);
-  __syncthreads();
-  return x;
 }
 
 /* ---- random numbers: Philox4x32-10 ---------------------------------------------------------- */
