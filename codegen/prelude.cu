@@ -453,4 +453,28 @@ entry lcw_gather(const Move *move, const Feeding *feed) {
   }
 }
 
+/* ---- what a phase is fed from, and what it gives: not of a network ---------------------------- */
+
+/* `rows` times `bytes` to `to`: from `from`, or, for table 1 (samples) and 2 (labels), the rows of
+ * the batch, and zeros behind its last one. */
+typedef struct { u64 to, from; u32 bytes, rows, table, pad; } Move;
+/* What changes from step to step. */
+typedef struct { u64 table[2]; float rate; u32 key[2], rows, row[1]; } Feeding;
+
+/* A block for each row and each move. */
+entry lcw_gather(const Move *move, const Feeding *feed) {
+  const Move m = move[block_y()];
+  u32 r = (u32)block_x();
+  if (r >= m.rows) return;
+  u64 to = m.to + (u64)r * m.bytes, from = m.from;
+  if (m.table) from = r < feed->rows ? feed->table[m.table - 1] + (u64)feed->row[r] * m.bytes : 0;
+  if (m.bytes % 4 == 0) {
+    for (u32 i = (u32)thread_index(); i < m.bytes / 4; i += 256)
+      ((u32 *)to)[i] = from ? ((const u32 *)from)[i] : 0;
+  } else {
+    for (u32 i = (u32)thread_index(); i < m.bytes; i += 256)
+      ((unsigned char *)to)[i] = from ? ((const unsigned char *)from)[i] : 0;
+  }
+}
+
 /* ---- the kernels ---------------------------------------------------------------------------- */

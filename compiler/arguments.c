@@ -174,6 +174,7 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
     return command_fail(LCW_USAGE, "an argument is missing\nhelp: lcwc %s %s", command,
                         info_of(command)->places);
   Fault fault = {0};
+  if (a->flag[FLAG_DEVICE]) a->run.device = a->flag[FLAG_DEVICE];
   if (runs && !options_check(&a->run, &fault)) return fault_print(&fault);
   return -1;
 }

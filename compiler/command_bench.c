@@ -90,7 +90,8 @@ static bool entry_open(Bench *b, Entry *e) {
   e->jit = host_load(&e->c.host, &e->plan, &e->table, &why);
   if (!e->jit) return compile_fail(&e->c, LCW_INTERNAL, "%s: %s", e->word, why.s);
   b->a->run.file_folder = compile_folder(&e->c);
-  if (session_open(&e->s, e->plan, e->table, &b->a->run, &f)) return true;
+  ModelCode model = {.plan = e->plan, .table = e->table};
+  if (session_open(&e->s, &model, &b->a->run, &f)) return true;
   return e->c.exit = fault_print(&f), false;
 }
 
@@ -194,7 +195,9 @@ static int double_order(const void *a, const void *b) {
 
 static bool bench_run(Bench *b) {
   for (uint32_t i = 0; i < b->n; i++) {
-    session_init(&b->entry[i]->s, seed_of(b, b->entry[i]));
+    Fault f = {0};
+    if (!session_init(&b->entry[i]->s, seed_of(b, b->entry[i]), &f))
+      return b->entry[i]->c.exit = fault_print(&f), false;
     if (!entry_steps(b, b->entry[i], STEPS_COMPARED, false)) return false;
   }
   for (uint32_t i = 0; i < b->n; i++)

@@ -108,7 +108,7 @@ static bool measure(Inspect *x, RunOptions *o) {
     return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
   o->file_folder = compile_folder(c);
   Profile f = {0};
-  c->exit = profile_run(plan, table, o, PROFILE_STEPS, &f);
+  c->exit = profile_run(&(ModelCode){.plan = plan, .table = table}, o, PROFILE_STEPS, &f);
   if (!c->exit) times_take(x, plan, &f);
   profile_free(&f);
   host_unload(jit);

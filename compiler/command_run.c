@@ -27,25 +27,23 @@ bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
   return true;
 }
 
-typedef int RunFunction(const Plan *p, const HostTable *table, const RunOptions *o,
-                        const char *what);
+typedef int RunFunction(const ModelCode *m, const RunOptions *o, const char *what);
 
-static int run_train(const Plan *p, const HostTable *table, const RunOptions *o, const char *what) {
+static int run_train(const ModelCode *m, const RunOptions *o, const char *what) {
   (void)what;
-  return train_run(p, table, o);
+  return train_run(m, o);
 }
 
 /* Loads what was compiled and calls `function` on it. */
 static int host_run(Compile *c, const RunOptions *o, RunFunction *function, const char *what) {
-  const Plan *plan;
-  const HostTable *table;
+  ModelCode model = {0};
   Text why;
   text_init(&why, &c->perm);
-  HostJit *jit = host_load(&c->host, &plan, &table, &why);
+  HostJit *jit = host_load(&c->host, &model.plan, &model.table, &why);
   if (!jit)
     return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s),
            LCW_INTERNAL;
-  int code = function(plan, table, o, what);
+  int code = function(&model, o, what);
   host_unload(jit);
   return code;
 }

@@ -17,11 +17,11 @@ static bool host_open(Compare *x, Arguments *a) {
   if (!x->jit)
     return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
   a->run.file_folder = compile_folder(c);
-  if (!session_open(&x->session, x->plan, table, &a->run, &f))
-    return c->exit = fault_print(&f), false;
+  ModelCode model = {.plan = x->plan, .table = table};
   x->seed = a->run.seed.given ? a->run.seed.n : x->plan->set.seed;
-  session_init(&x->session, x->seed);
-  return true;
+  if (session_open(&x->session, &model, &a->run, &f) && session_init(&x->session, x->seed, &f))
+    return true;
+  return c->exit = fault_print(&f), false;
 }
 
 bool compare_open(Compare *x, Arguments *a, int *exit) {

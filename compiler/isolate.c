@@ -168,6 +168,7 @@ void isolate_open(Isolate *s, Compile *c, Device *real) {
   *s = (Isolate){.device = *real, .real = real, .c = c};
   s->device.put = isolate_put, s->device.get = isolate_get, s->device.copy = isolate_copy;
   s->device.zero = isolate_zero, s->device.launch = isolate_launch;
+  s->device.recorder = NULL; /* every step as it comes */
   s->check = NEW_ARRAY(&c->perm, LaunchCheck, c->program->ncall);
   s->written = NEW_ARRAY(&c->perm, bool, c->program->nbuffer);
 }

@@ -22,6 +22,7 @@ typedef struct {
   Device *device;
   char *block; /* CHECKPOINT_BLOCK bytes */
   Lines header;
+  Fault *fault;
 } Save;
 
 /* Caught by runtime_train.c, where a run goes on. */
@@ -128,7 +129,7 @@ static bool walk_data(Save *s, bool (*each)(void *ctx, const char *p, size_t n),
     for (uint64_t at = 0, n; at < end; at += n) {
       n = end - at < CHECKPOINT_BLOCK ? end - at : CHECKPOINT_BLOCK;
       s->device->get(s->device, s->block, b->offset + at, n);
-      if (!each(ctx, s->block, n)) return false;
+      if (!device_ok(s->device, s->fault) || !each(ctx, s->block, n)) return false;
     }
   }
   return true;
@@ -148,31 +149,32 @@ static bool write_block(void *ctx, const char *p, size_t n) { return sink_write(
 static bool save_body(void *ctx, Sink *sink, Fault *f) {
   Save *s = ctx;
   uint64_t n = s->header.n; /* little-endian, as is the machine */
-  (void)f;
+  s->fault = f;
   return sink_write(sink, &n, sizeof n) && sink_write(sink, s->header.s, s->header.n) &&
          walk_data(s, write_block, sink);
 }
 
 /* Puts the checksum where the zeros are. */
-static void seal_header(Save *s) {
+static bool seal_header(Save *s) {
   char hex[17];
   uint64_t h = hash64(s->header.s, s->header.n, s->header.n);
-  walk_data(s, hash_block, &h);
+  if (!walk_data(s, hash_block, &h)) return false;
   snprintf(hex, sizeof hex, "%016llx", (unsigned long long)h);
   memcpy(s->header.s + strlen(CHECKPOINT_PREFIX), hex, 16);
+  return true;
 }
 
 bool checkpoint_save(const Io *io, const DurableFile *file, const Plan *p, Device *d,
                      const TrainState *state, Fault *f) {
-  Save s = {.plan = p, .device = d, .block = memory_new(CHECKPOINT_BLOCK, 1, "the checkpoint", f)};
+  Save s = {.plan = p, .device = d, .fault = f};
+  s.block = memory_new(CHECKPOINT_BLOCK, 1, "the checkpoint", f);
   bool ok = s.block != NULL;
   if (ok) build_header(&s.header, p, state);
   if (ok && s.header.bad) ok = fault_set(f, LCW_LIMIT, "no memory for the checkpoint's header");
   if (ok && s.header.n > CHECKPOINT_HEADER)
     ok = fault_set(f, LCW_LIMIT, "the checkpoint's header has %zu bytes, the limit is %d",
                    s.header.n, CHECKPOINT_HEADER);
-  if (ok) seal_header(&s);
-  ok = ok && durable_write(io, file, save_body, &s, f);
+  ok = ok && seal_header(&s) && durable_write(io, file, save_body, &s, f);
   lines_free(&s.header);
   free(s.block);
   return ok;

@@ -335,7 +335,7 @@ bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
       ok = load_tensor(c, checkpoint_find(c, buf_name(p, b)), b, d, block, f);
   }
   free(block);
-  return ok;
+  return ok && device_ok(d, f);
 }
 
 /* A whole number of the metadata. */

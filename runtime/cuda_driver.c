@@ -176,11 +176,8 @@ bool cuda_driver_open(CudaDriver *cu, const char *choice, Fault *f) {
             : !strcmp(choice, "sim") ? open_sim(cu, f)
                                      : open_path(cu, choice, f);
   ok = ok && find_entries(cu, shown, f) && start(cu, shown, f);
-  if (!ok) cuda_driver_close(cu);
-  return ok;
-}
-
-void cuda_driver_close(CudaDriver *cu) {
+  if (ok) return true;
   if (cu->library) dlclose(cu->library);
   *cu = (CudaDriver){0};
+  return false;
 }

@@ -1,16 +1,41 @@
 /* device.h: what the executor needs of a device: one arena of memory, copies, and launches.
- * Every buffer is an offset in the arena. Functions return false with the fault filled. A
- * device is opened by its own function (cpu_open) and is one struct in one file. */
+ * Every buffer is an offset in the arena. A device is opened by its own function (cpu_open,
+ * cuda_open; device_open chooses) and is one struct that begins with a Device.
+ *
+ * What a device does may fail long after it was asked for, so copies and launches return nothing:
+ * the first failure stays in `fault`, from then on nothing is done, and whoever wants to rely on
+ * what was done asks device_ok(). */
 #ifndef LCW_DEVICE_H
 #define LCW_DEVICE_H
 #include "fault.h"
-#include "plan.h"
+#include "model_code.h"
+#include "options.h"
 
 typedef struct Device Device;
+struct Batch;
+struct Executor;
+
+/* A device that records the steps of a phase once and replays them. Between begin() and end() its
+ * launches, copies and zeros are recorded, or done at once if there is nothing to record them with. */
+typedef struct Recorder {
+  /* Once, when all else is open: where the phases are fed from. */
+  bool (*open)(Device *, const struct Executor *, Fault *);
+  /* True: the steps must be walked; false: they are known, or something is wrong. */
+  bool (*begin)(Device *, Phase, const struct Batch *);
+  /* Steps FEED and FETCH, by their index in the plan. */
+  void (*feed)(Device *, uint32_t step);
+  void (*fetch)(Device *, uint32_t step);
+  /* Runs the phase to its end; what it fetched is on the host. */
+  void (*end)(Device *, Phase);
+} Recorder;
+
 struct Device {
-  const char *name; /* "host" */
-  const char *isa;  /* "avx2" */
-  uint32_t threads;
+  const char *name; /* "host", "cuda" */
+  const char *isa;  /* "avx2", "sm_80" */
+  uint32_t threads; /* of the host, that compute */
+  const char *about; /* what it is, for people; NULL: isa and threads say it */
+  const Fault *fault; /* NULL: it cannot fail */
+  const Recorder *recorder; /* NULL: every step is done as it comes */
   bool (*alloc)(Device *, uint64_t bytes, Fault *);
   void (*put)(Device *, uint64_t offset, const void *from, uint64_t n);
   void (*get)(Device *, void *to, uint64_t offset, uint64_t n);
@@ -18,8 +43,25 @@ struct Device {
   void (*zero)(Device *, uint64_t offset, uint64_t n);
   /* Runs kernel k of the plan on narg buffers. */
   void (*launch)(Device *, const Plan *, uint32_t k, const uint32_t *buf, uint32_t narg);
+  void (*wait)(Device *); /* until all of it is done; NULL: it always is */
   void (*close)(Device *);
 };
+
+/* True if nothing failed so far, else the fault. */
+static inline bool device_ok(const Device *d, Fault *f) {
+  if (!d->fault || !d->fault->code) return true;
+  *f = *d->fault;
+  return false;
+}
+
+/* The Plan that runs on the device that the options ask for; NULL with the fault if the model was
+ * not compiled for it. Never the other one. */
+const Plan *device_plan(const ModelCode *m, const RunOptions *o, Fault *f);
+Device *device_open(const ModelCode *m, const RunOptions *o, Fault *f);
+
+/* A CUDA device: the best of the images that it runs. `driver`: see cuda_driver_open(). */
+Device *cuda_open(const Plan *p, const PlanImage *image, const char *driver, int ordinal,
+                  Fault *f);
 
 /* The host: kernels of the table row that `cpu` asks for ("native" or NULL: the best that this
  * machine runs; else a name; a missing one is LCW_DEVICE). threads 0: as many as CPUs. */

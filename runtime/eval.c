@@ -57,19 +57,18 @@ static bool eval(Session *s, Checkpoint *c, const RunOptions *o, Fault *f) {
   Figures sum = {0};
   if (!checkpoint_state(c, &state, f) || !checkpoint_load(c, s->plan, s->device, f)) return false;
   if (s->data.test.count == 0) return fault_set(f, LCW_DATA, "the data set has no test split");
-  session_prepare(s, state.seed, state.step);
-  if (!session_evaluate(s, state.seed, state.step, &sum, f)) return false;
+  if (!session_prepare(s, state.seed, state.step, f) ||
+      !session_evaluate(s, state.seed, state.step, &sum, f)) return false;
   print_eval(s, o, c->shown, &sum);
   return (fflush(stdout) == 0 && !ferror(stdout)) ||
          fault_set(f, LCW_DATA, "standard output cannot be written: %s", strerror(errno));
 }
 
-int eval_run(const Plan *p, const HostTable *table, const RunOptions *o, const char *path) {
+int eval_run(const ModelCode *m, const RunOptions *o, const char *path) {
   Fault f = {0};
   Session s = {0};
   Checkpoint c = {.fd = -1};
-  bool ok =
-      checkpoint_of_run(&c, path, &f) && session_open(&s, p, table, o, &f) && eval(&s, &c, o, &f);
+  bool ok = checkpoint_of_run(&c, path, &f) && session_open(&s, m, o, &f) && eval(&s, &c, o, &f);
   checkpoint_close(&c);
   session_close(&s);
   return ok ? LCW_OK : fault_print(&f);
@@ -119,25 +118,24 @@ static bool profile(Session *s, uint64_t seed, uint32_t steps, Profile *out, dou
   return true;
 }
 
-int profile_run(const Plan *p, const HostTable *table, const RunOptions *o, uint32_t steps,
-                Profile *out) {
+int profile_run(const ModelCode *m, const RunOptions *o, uint32_t steps, Profile *out) {
   Fault f = {0};
   Session s = {0};
   size_t times;
   double *time = NULL;
-  uint64_t seed = o->seed.given ? o->seed.n : p->set.seed;
   *out = (Profile){0};
   if (steps == 0) steps = 1;
-  bool ok = session_open(&s, p, table, o, &f);
+  bool ok = session_open(&s, m, o, &f);
+  uint64_t seed = o->seed.given ? o->seed.n : ok ? s.plan->set.seed : 0;
   if (ok) {
+    const Plan *p = s.plan;
     out->nstep = p->phase[PHASE_TRAIN + 1] - p->phase[PHASE_TRAIN];
     times = (size_t)steps * (out->nstep ? out->nstep : 1);
     out->step_seconds = memory_new(out->nstep, sizeof *out->step_seconds, "the profile", &f);
     time = memory_new(times, sizeof *time, "the profile", &f);
     ok = out->step_seconds && time;
   }
-  if (ok) session_init(&s, seed);
-  ok = ok && profile(&s, seed, steps, out, time, &f);
+  ok = ok && session_init(&s, seed, &f) && profile(&s, seed, steps, out, time, &f);
   free(time);
   session_close(&s);
   return ok ? LCW_OK : fault_print(&f);

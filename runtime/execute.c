@@ -20,6 +20,7 @@ static bool place_outputs(Executor *e, Fault *f) {
     e->at[i] = bytes;
     bytes += (b->bytes + 7) / 8 * 8;
   }
+  e->output_bytes = bytes;
   e->output = e->at ? memory_new(bytes, 1, "the outputs", f) : NULL;
   return e->output != NULL;
 }
@@ -51,9 +52,10 @@ static bool data_fits(const Plan *p, const Data *data, Fault *f) {
 }
 
 bool executor_open(Executor *e, const Plan *p, Device *d, const Data *data, Fault *f) {
-  *e = (Executor){.plan = p, .device = d, .scale = data->scale, .shift = data->shift,
-                  .channels = data->channels};
-  return data_fits(p, data, f) && place_outputs(e, f) && d->alloc(d, p->arena, f);
+  *e = (Executor){.plan = p, .device = d, .data = data, .scale = data->scale,
+                  .shift = data->shift, .channels = data->channels};
+  return data_fits(p, data, f) && place_outputs(e, f) && d->alloc(d, p->arena, f) &&
+         (!d->recorder || d->recorder->open(d, e, f));
 }
 
 void executor_close(Executor *e) {
@@ -97,26 +99,46 @@ static void feed(Executor *e, const PlanBuf *b, const Batch *batch) {
   }
 }
 
-/* The one switch over what a Plan can do. */
-static void execute_step(Executor *e, const PlanStep *s, const Batch *batch) {
+/* The one switch over what a Plan can do. `r`: who records it, or NULL. */
+static void execute_step(Executor *e, const Recorder *r, uint32_t i, const Batch *batch) {
   const Plan *p = e->plan;
+  const PlanStep *s = PLAN_AT(p, PlanStep, p->step) + i;
   Device *d = e->device;
   const PlanBuf *b = plan_buf(p, s->op == STEP_LAUNCH ? 0 : s->a);
   switch ((StepOp)s->op) {
   case STEP_LAUNCH: d->launch(d, p, s->a, PLAN_AT(p, uint32_t, p->arg) + s->b, s->c); break;
-  case STEP_FEED: feed(e, b, batch); break;
+  case STEP_FEED:
+    if (r) r->feed(d, i);
+    else feed(e, b, batch);
+    break;
   case STEP_ZERO: d->zero(d, b->offset, b->bytes); break;
   case STEP_COPY: d->copy(d, b->offset, plan_buf(p, s->b)->offset, b->bytes); break;
-  case STEP_FETCH: d->get(d, e->output + e->at[s->a], b->offset, b->bytes); break;
+  case STEP_FETCH:
+    if (r) r->fetch(d, i);
+    else d->get(d, e->output + e->at[s->a], b->offset, b->bytes);
+    break;
   case STEP_COUNT: break;
   }
 }
 
-void execute_phase(Executor *e, Phase phase, const Batch *batch) {
-  const PlanStep *step = PLAN_AT(e->plan, PlanStep, e->plan->step);
-  for (uint32_t i = e->plan->phase[phase]; i < e->plan->phase[phase + 1]; i++) {
-    double begin = e->seconds ? clock_seconds() : 0;
-    execute_step(e, &step[i], batch);
-    if (e->seconds) e->seconds[i] += clock_seconds() - begin;
+/* A step by itself, with the clock around it. */
+static void measure_step(Executor *e, uint32_t i, const Batch *batch) {
+  Device *d = e->device;
+  double begin = clock_seconds();
+  execute_step(e, NULL, i, batch);
+  if (d->wait) d->wait(d);
+  e->seconds[i] += clock_seconds() - begin;
+}
+
+bool execute_phase(Executor *e, Phase phase, const Batch *batch, Fault *f) {
+  Device *d = e->device;
+  const Recorder *r = e->seconds ? NULL : d->recorder;
+  uint32_t i = e->plan->phase[phase], end = e->plan->phase[phase + 1];
+  if (r && !r->begin(d, phase, batch)) i = end;
+  for (; i < end; i++) {
+    if (e->seconds) measure_step(e, i, batch);
+    else execute_step(e, r, i, batch);
   }
+  if (r) r->end(d, phase);
+  return device_ok(d, f);
 }

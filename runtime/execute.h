@@ -17,9 +17,11 @@ typedef struct Batch {
 typedef struct Executor {
   const Plan *plan;
   Device *device;
+  const Data *data;
   const float *scale, *shift; /* of the data, one per channel */
   uint32_t channels;
   char *output;     /* host copies of the outputs, one after the other */
+  uint64_t output_bytes;
   uint64_t *at;     /* where the copy of buffer i begins in `output` */
   double *seconds;  /* of each step, summed over runs; NULL: not measured */
 } Executor;
@@ -28,7 +30,7 @@ bool executor_open(Executor *e, const Plan *p, Device *d, const Data *data, Faul
 void executor_close(Executor *e);
 /* From now on the time of every step is summed in e->seconds. */
 bool executor_measure(Executor *e, Fault *f);
-void execute_phase(Executor *e, Phase phase, const Batch *batch);
+bool execute_phase(Executor *e, Phase phase, const Batch *batch, Fault *f);
 /* The host copy of output buffer i, as last fetched. */
 const float *executor_output(const Executor *e, uint32_t i);
 double clock_seconds(void);

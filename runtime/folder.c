@@ -159,8 +159,8 @@ static void add_settings(Lines *l, const Plan *p) {
   lines_whole(l, "save_every", s->save_every);
 }
 
-bool folder_describe(const RunFolder *r, const Plan *p, const RunOptions *o, const char *isa,
-                     uint32_t threads, uint64_t seed, Fault *f) {
+bool folder_describe(const RunFolder *r, const Plan *p, const RunOptions *o, const Device *d,
+                     uint64_t seed, Fault *f) {
   const char *source = plan_text(p, p->set.source);
   DurableFile run = {r->fd, r->path, "run.json", NULL, 0644};
   DurableFile text = {r->fd, r->path, "source.lcwnet", NULL, 0644};
@@ -168,9 +168,9 @@ bool folder_describe(const RunFolder *r, const Plan *p, const RunOptions *o, con
   lines_add(&l, "{\"schema\":\"lcwc.run/1\",");
   lines_pair(&l, "version", LCW_VERSION);
   add_command(&l, o);
-  lines_pair(&l, "device", "host");
-  lines_pair(&l, "isa", isa);
-  lines_whole(&l, "threads", threads);
+  lines_pair(&l, "device", d->name);
+  lines_pair(&l, "isa", d->isa);
+  lines_whole(&l, "threads", d->threads);
   lines_whole(&l, "seed", seed);
   add_settings(&l, p);
   lines_close(&l, "}\n");

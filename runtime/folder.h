@@ -1,8 +1,7 @@
 /* folder.h: the folder of a run: run.json, source.lcwnet, metrics.jsonl and the checkpoints. */
 #ifndef LCW_FOLDER_H
 #define LCW_FOLDER_H
-#include "options.h"
-#include "plan.h"
+#include "device.h"
 
 typedef struct RunFolder {
   int fd; /* open and locked; -1: none */
@@ -18,6 +17,6 @@ bool folder_resume(RunFolder *r, const Plan *p, const RunOptions *o, Fault *f);
 bool folder_open(RunFolder *r, const char *path, Fault *f);
 void folder_close(RunFolder *r);
 /* Writes run.json and source.lcwnet. */
-bool folder_describe(const RunFolder *r, const Plan *p, const RunOptions *o, const char *isa,
-                     uint32_t threads, uint64_t seed, Fault *f);
+bool folder_describe(const RunFolder *r, const Plan *p, const RunOptions *o, const Device *d,
+                     uint64_t seed, Fault *f);
 #endif

@@ -98,7 +98,7 @@ static bool count(const Row *r, const char *value, OptionCOUNT *out, Fault *f) {
   if (out->n > r->limit)
     return fault_set(f, LCW_USAGE, "--%s: %.40s is too large; the limit is %llu", r->name, value,
                      (unsigned long long)r->limit);
-  if (out->n == 0 && !strcmp(r->name, "threads")) return wrong_value(r, value, "at least 1", f);
+  if (out->n == 0 && strstr(r->name, "threads")) return wrong_value(r, value, "at least 1", f);
   out->given = true;
   return true;
 }
@@ -168,6 +168,35 @@ int options_take(RunOptions *o, int argc, char **argv, int i, Fault *f) {
   return store(o, r, next ? argv[i + 1] : value, f) ? 1 + next : -1;
 }
 
+bool options_device(const RunOptions *o, int *ordinal, Fault *f) {
+  const char *s = o->device;
+  uint64_t n = 0;
+  bool host = !s || !strcmp(s, "host"), cuda = !host && !strncmp(s, "cuda", 4);
+  bool numbered = cuda && s[4] == ':';
+  *ordinal = ON_HOST;
+  if (host) return true;
+  if (!cuda || (s[4] && !numbered) || (numbered && (!decimal_whole(s + 5, &n) || n > INT32_MAX)))
+    return fault_set(f, LCW_USAGE, "--device: \"%.200s\" is not host, cuda or cuda:N", s);
+  *ordinal = (int)n;
+  return true;
+}
+
+/* What belongs to one device is not asked of the other. */
+static bool device_check(const RunOptions *o, Fault *f) {
+  int ordinal;
+  if (!options_device(o, &ordinal, f)) return false;
+  bool sim = o->sim_threads.given || o->sim_checks;
+  if (ordinal == ON_HOST && (o->driver || sim))
+    return fault_set(f, LCW_USAGE, "--%s is for a CUDA device\nhelp: --device=cuda",
+                     o->driver ? "driver" : o->sim_checks ? "sim-checks" : "sim-threads");
+  if (ordinal != ON_HOST && o->cpu)
+    return fault_set(f, LCW_USAGE, "--cpu is for the host, --device=%.200s is not", o->device);
+  if (sim && !o->driver)
+    return fault_set(f, LCW_USAGE, "--%s is for the simulated device\nhelp: --driver=sim",
+                     o->sim_checks ? "sim-checks" : "sim-threads");
+  return true;
+}
+
 bool options_check(const RunOptions *o, Fault *f) {
   if (o->resume && o->overwrite)
     return fault_set(f, LCW_USAGE, "--resume and --overwrite exclude each other");
@@ -176,7 +205,7 @@ bool options_check(const RunOptions *o, Fault *f) {
   if (o->resume && *o->resume && o->folder && strcmp(o->resume, o->folder))
     return fault_set(f, LCW_USAGE, "--resume=%.200s and --output=%.200s name two folders",
                      o->resume, o->folder);
-  return true;
+  return device_check(o, f);
 }
 
 bool options_parse(RunOptions *o, int argc, char **argv, Fault *f) {

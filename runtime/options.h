@@ -26,6 +26,9 @@ typedef struct RunOptions {
   char **argv;
 } RunOptions;
 
+/* What --device says: the number of a CUDA device, or ON_HOST. False: it is no device. */
+enum { ON_HOST = -1 };
+bool options_device(const RunOptions *o, int *ordinal, Fault *f);
 /* Looks at argv[i]: the number of arguments taken (1 or 2), 0 if it is no option of a run, -1
  * with a fault. */
 int options_take(RunOptions *o, int argc, char **argv, int i, Fault *f);

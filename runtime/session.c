@@ -29,21 +29,22 @@ static uint64_t scratch_bytes(const Plan *p, uint32_t threads) {
 
 static double mebibytes(uint64_t n) { return (double)n / (1 << 20); }
 
-/* Refuses a run that needs more than there is, with what needs it. */
-static bool check_memory(const Plan *p, const RunOptions *o, Fault *f) {
+/* Refuses a run that needs more than there is, with what needs it. What lies on another device than
+ * the host is not counted; that device refuses it. */
+static bool check_memory(const Plan *p, const RunOptions *o, bool host, Fault *f) {
   DataRequest request = data_request(p, o->data, o->file_folder);
   Data shape;
   if (!data_peek(&shape, &request, f)) return false;
   uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : cpu_count();
   uint64_t order = 4 * ((uint64_t)shape.train.count + shape.test.count);
-  uint64_t data = data_bytes(&shape) + order, scratch = scratch_bytes(p, threads);
-  uint64_t need = p->arena + data + scratch + PROGRAM_BYTES;
+  uint64_t data = data_bytes(&shape) + order, scratch = host ? scratch_bytes(p, threads) : 0;
+  uint64_t net = host ? p->arena : 0, need = net + data + scratch + PROGRAM_BYTES;
   uint64_t have = o->max_memory.given ? o->max_memory.n : physical_bytes();
   if (need <= have) return true;
   fault_set(f, LCW_LIMIT, "needs %.1f MiB of memory, %s %.1f MiB", mebibytes(need),
             o->max_memory.given ? "--max-memory allows" : "this machine has", mebibytes(have));
   fault_add(f, "\n = network %.1f, data %.1f, scratch of %u threads %.1f, program %.1f",
-            mebibytes(p->arena), mebibytes(data), threads, mebibytes(scratch),
+            mebibytes(net), mebibytes(data), threads, mebibytes(scratch),
             mebibytes(PROGRAM_BYTES));
   fault_add(f, "\nhelp: a smaller batch needs less");
   return false;
@@ -73,19 +74,18 @@ static void constants_put(const Plan *p, Device *d) {
   }
 }
 
-bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o,
-                  Fault *f) {
-  DataRequest request;
-  *s = (Session){.plan = p};
-  if (!plan_check(p, 0, f)) return false;
-  if (!cpu_select(table, o->cpu, f) || !check_memory(p, o, f)) return false;
-  request = data_request(p, o->data, o->file_folder);
-  uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : 0;
+bool session_open(Session *s, const ModelCode *m, const RunOptions *o, Fault *f) {
+  *s = (Session){.plan = device_plan(m, o, f)};
+  const Plan *p = s->plan;
+  bool host = p == m->plan;
+  if (!p || !plan_check(p, 0, f) || (host && !cpu_select(m->table, o->cpu, f))) return false;
+  if (!check_memory(p, o, host, f)) return false;
+  DataRequest request = data_request(p, o->data, o->file_folder);
+  if (!(s->device = device_open(m, o, f))) return false;
   if (!data_open(&s->data, &request, f) || !open_orders(s, f)) return false;
-  s->device = cpu_open(p, table, o->cpu, threads, f);
-  if (!s->device || !executor_open(&s->exec, p, s->device, &s->data, f)) return false;
+  if (!executor_open(&s->exec, p, s->device, &s->data, f)) return false;
   constants_put(p, s->device);
-  return true;
+  return device_ok(s->device, f);
 }
 
 void session_close(Session *s) {
@@ -107,17 +107,17 @@ static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uin
                  (uint32_t)seed};
 }
 
-void session_init(Session *s, uint64_t seed) {
+bool session_init(Session *s, uint64_t seed, Fault *f) {
   random_permutation(s->order, s->data.train.count, seed, 0);
   Batch first = train_batch(s, 0, 0, seed, 0);
-  execute_phase(&s->exec, PHASE_INIT, &first);
-  execute_phase(&s->exec, PHASE_PREPARE, &first);
+  return execute_phase(&s->exec, PHASE_INIT, &first, f) &&
+         execute_phase(&s->exec, PHASE_PREPARE, &first, f);
 }
 
-void session_prepare(Session *s, uint64_t seed, uint64_t step) {
+bool session_prepare(Session *s, uint64_t seed, uint64_t step, Fault *f) {
   random_permutation(s->order, s->data.train.count, seed, 0);
   Batch first = train_batch(s, 0, step, seed, 0);
-  execute_phase(&s->exec, PHASE_PREPARE, &first);
+  return execute_phase(&s->exec, PHASE_PREPARE, &first, f);
 }
 
 /* ---- what a phase gave ------------------------------------------------------------------- */
@@ -200,8 +200,8 @@ static bool add_figures(const Session *s, Phase phase, uint32_t rows, uint64_t s
 bool session_step(Session *s, uint64_t seed, uint64_t step, uint64_t position, float rate,
                   Figures *sum, Fault *f) {
   Batch batch = train_batch(s, position, step, seed, rate);
-  execute_phase(&s->exec, PHASE_TRAIN, &batch);
-  return add_figures(s, PHASE_TRAIN, batch.rows, step, sum, f);
+  return execute_phase(&s->exec, PHASE_TRAIN, &batch, f) &&
+         add_figures(s, PHASE_TRAIN, batch.rows, step, sum, f);
 }
 
 bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f) {
@@ -209,13 +209,13 @@ bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fa
   for (uint32_t at = 0; at < count;) {
     uint32_t rows = count - at < batch ? count - at : batch;
     Batch b = {&s->data.test, s->rows + at, rows, 0, (uint32_t)step, (uint32_t)seed};
-    execute_phase(&s->exec, PHASE_EVAL, &b);
+    if (!execute_phase(&s->exec, PHASE_EVAL, &b, f)) return false;
     rows = SEED(307, batch, rows); /* caught by runtime_train.c */
     if (!add_figures(s, PHASE_EVAL, rows, step, sum, f)) return false;
     at += rows;
   }
   Batch none = {.split = &s->data.test, .row = s->rows, .step = (uint32_t)step, .seed = (uint32_t)seed};
-  execute_phase(&s->exec, PHASE_PROBE, &none);
+  if (!execute_phase(&s->exec, PHASE_PROBE, &none, f)) return false;
   sum->residual = largest_residual(s, PHASE_PROBE, sum->residual);
   return true;
 }

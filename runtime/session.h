@@ -21,12 +21,13 @@ typedef struct Figures {
   double residual;
 } Figures;
 
-bool session_open(Session *s, const Plan *p, const HostTable *table, const RunOptions *o, Fault *f);
+/* Opens the device that the options ask for, with the Plan for it. */
+bool session_open(Session *s, const ModelCode *m, const RunOptions *o, Fault *f);
 void session_close(Session *s);
 /* Init and prepare, from the seed; init may look at the first minibatch. */
-void session_init(Session *s, uint64_t seed);
+bool session_init(Session *s, uint64_t seed, Fault *f);
 /* Prepare alone, after PARAM and STATE were loaded. */
-void session_prepare(Session *s, uint64_t seed, uint64_t step);
+bool session_prepare(Session *s, uint64_t seed, uint64_t step, Fault *f);
 /* Every test sample exactly once; the last batch is padded and the padding not counted. */
 bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f);
 /* One training step on batch `position` of the present order; adds to `sum`. */

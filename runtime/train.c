@@ -39,10 +39,10 @@ typedef struct {
 /* ---- begin, or go on --------------------------------------------------------------------- */
 
 /* A new run: parameters from the seed. */
-static void begin(Train *t) {
+static bool begin(Train *t, Fault *f) {
   t->state = (TrainState){.seed = t->options->seed.given ? t->options->seed.n : t->plan->set.seed,
                           .fingerprint = t->session.data.fingerprint, .best_loss = INFINITY};
-  session_init(&t->session, t->state.seed);
+  return session_init(&t->session, t->state.seed, f);
 }
 
 /* A setting that the checkpoint was made with is another one now. */
@@ -86,8 +86,7 @@ static bool load(Train *t, const char *name, Fault *f) {
   bool ok = checkpoint_state(&c, &t->state, f) && check_same(t, &c, &t->state, f) &&
             checkpoint_load(&c, t->plan, t->session.device, f);
   checkpoint_close(&c);
-  if (!ok) return false;
-  session_prepare(&t->session, t->state.seed, t->state.step);
+  if (!ok || !session_prepare(&t->session, t->state.seed, t->state.step, f)) return false;
   t->seconds = t->metrics.seconds;
   progress_say(&t->progress, "going on with %s/%s after step %llu", t->folder.path, name,
                (unsigned long long)t->state.step);
@@ -120,28 +119,31 @@ static void say_start(Train *t) {
   if (s->data.test.count == 0)
     progress_say(&t->progress, "note: the data set has no test split; the test figures are null");
   if (!t->options->verbose) return;
-  progress_say(&t->progress, "%s %s, %u threads; network %.1f MiB, data %.1f MiB", s->device->name,
-               s->device->isa, s->device->threads, (double)t->plan->arena / (1 << 20),
-               (double)data_bytes(&s->data) / (1 << 20));
+  if (s->device->about) progress_say(&t->progress, "%s", s->device->about);
+  else
+    progress_say(&t->progress, "%s %s, %u threads", s->device->name, s->device->isa,
+                 s->device->threads);
+  progress_say(&t->progress, "network %.1f MiB, data %.1f MiB",
+               (double)t->plan->arena / (1 << 20), (double)data_bytes(&s->data) / (1 << 20));
   progress_say(&t->progress, "%u training samples, %u for tests, %llu steps an epoch; into %s",
                s->data.train.count, s->data.test.count, (unsigned long long)s->steps_per_epoch,
                t->folder.path);
 }
 
 /* Everything before the first step; a folder is made only when all else is right. */
-static bool start(Train *t, const HostTable *table, Fault *f) {
+static bool start(Train *t, const ModelCode *model, Fault *f) {
   const RunOptions *o = t->options;
-  if (!session_open(&t->session, t->plan, table, o, f)) return false;
+  if (!session_open(&t->session, model, o, f)) return false;
+  t->plan = t->session.plan;
   set_totals(t);
   if (!(o->resume ? folder_resume(&t->folder, t->plan, o, f)
                   : folder_new(&t->folder, t->plan, o, f)))
     return false;
   if (!metrics_open(&t->metrics, t->folder.fd, t->folder.path, f)) return false;
   if (o->resume && !go_on(t, f)) return false;
-  if (!o->resume) begin(t);
+  if (!o->resume && !begin(t, f)) return false;
   say_start(t);
-  const Device *d = t->session.device;
-  return folder_describe(&t->folder, t->plan, o, d->isa, d->threads, t->state.seed, f);
+  return folder_describe(&t->folder, t->plan, o, t->session.device, t->state.seed, f);
 }
 
 /* ---- saving ------------------------------------------------------------------------------ */
@@ -328,24 +330,23 @@ static bool stopped(Train *t, Fault *f) {
 }
 
 /* The whole run. */
-static bool train(Train *t, const HostTable *table, Fault *f) {
-  if (!signals_open(&t->signals, f) || !start(t, table, f)) return false;
+static bool train(Train *t, const ModelCode *model, Fault *f) {
+  if (!signals_open(&t->signals, f) || !start(t, model, f)) return false;
   if (t->state.step >= t->steps) return nothing_left(t, f) && print_summary(t, f);
   if (!steps(t, f)) return false;
   if (t->state.step < t->steps) return stopped(t, f);
   return print_summary(t, f);
 }
 
-int train_run(const Plan *p, const HostTable *table, const RunOptions *o) {
+int train_run(const ModelCode *model, const RunOptions *o) {
   Fault f = {0};
   Train *t = memory_new(1, sizeof *t, "the run", &f);
   if (!t) return fault_print(&f);
-  t->plan = p;
   t->options = o;
   t->folder.fd = t->metrics.fd = -1;
   t->begun = clock_seconds();
   progress_open(&t->progress, o);
-  bool ok = train(t, table, &f);
+  bool ok = train(t, model, &f);
   int stop = ok && t->state.step < t->steps ? atomic_load(&t->signals.stop) : 0;
   progress_clear(&t->progress);
   metrics_close(&t->metrics);

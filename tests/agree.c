@@ -46,7 +46,8 @@ bool agree_open(Agree *a, int argc, char **argv) {
   a->jit = host_load(&a->host.host, &a->plan, &table, &why);
   if (!a->jit) return fprintf(stderr, "%s\n", why.s), false;
   args[1].run.file_folder = compile_folder(&a->host);
-  if (!session_open(&a->session, a->plan, table, &args[1].run, &f)) return fault_print(&f), false;
+  ModelCode model = {.plan = a->plan, .table = table};
+  if (!session_open(&a->session, &model, &args[1].run, &f)) return fault_print(&f), false;
   a->seed = args[1].run.seed.given ? args[1].run.seed.n : a->plan->set.seed;
   a->interpreter = interpreter_new(&a->reference.model.graph, &a->reference.perm);
   return true;
@@ -102,7 +103,8 @@ static void feed(Agree *a, uint64_t position, double rate) {
 }
 
 bool agree_init(Agree *a) {
-  session_init(&a->session, a->seed);
+  Fault f = {0};
+  if (!session_init(&a->session, a->seed, &f)) return fault_print(&f), false;
   feed(a, 0, 0);
   return interpreter_run(a->interpreter, PHASE_INIT);
 }

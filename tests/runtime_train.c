@@ -20,6 +20,7 @@
 #include "train.h"
 
 static Scratch scratch;
+static const ModelCode model = {.plan = &lcw_plan.plan, .table = lcw_table};
 
 /* ---- running it -------------------------------------------------------------------------- */
 
@@ -46,10 +47,11 @@ static pid_t start(const TinyPlan *p, const char *line) {
   }
   scratch_must(chdir(scratch.path) == 0, "chdir");
   redirect("output");
+  const ModelCode changed = {.plan = &p->plan, .table = lcw_table};
   RunOptions o;
   Fault f;
   int code =
-      options_parse(&o, argc, argv, &f) ? train_run(&p->plan, lcw_table, &o) : fault_print(&f);
+      options_parse(&o, argc, argv, &f) ? train_run(&changed, &o) : fault_print(&f);
   fflush(NULL);
   _exit(code);
 }
@@ -335,7 +337,7 @@ static void full_disk(void **state) {
     RunOptions o = {.folder = scratch_path(&scratch, "full"), .quiet = true};
     redirect(scratch_path(&scratch, "output"));
     setrlimit(RLIMIT_FSIZE, &limit);
-    _exit(train_run(&lcw_plan.plan, lcw_table, &o));
+    _exit(train_run(&model, &o));
   }
   waitpid(pid, &status, 0);
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == LCW_DATA);
@@ -354,7 +356,7 @@ static void evaluates_a_run(void **state) {
   scratch_must(pid >= 0, "fork");
   if (pid == 0) {
     redirect(scratch_path(&scratch, "output"));
-    _exit(eval_run(&lcw_plan.plan, lcw_table, &o, scratch_path(&scratch, "judged")));
+    _exit(eval_run(&model, &o, scratch_path(&scratch, "judged")));
   }
   assert_int_equal(finish(pid), LCW_OK);
   must_say("lcwc.eval/1");
@@ -388,7 +390,7 @@ static void profiles(void **state) {
   RunOptions o = {.quiet = true};
   Profile profile;
   (void)state;
-  assert_int_equal(profile_run(&lcw_plan.plan, lcw_table, &o, 5, &profile), LCW_OK);
+  assert_int_equal(profile_run(&model, &o, 5, &profile), LCW_OK);
   assert_true(profile.seconds > 0 && profile.nstep == 13);
   profile_free(&profile);
 }

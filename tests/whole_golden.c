@@ -111,7 +111,8 @@ static void start_set(Agree *a, const Scale *z) {
     d->put(d, b->offset, x, b->bytes);
     free(x);
   }
-  session_prepare(&a->session, a->seed, 0);
+  Fault f = {0};
+  scratch_must(session_prepare(&a->session, a->seed, 0, &f), "prepare");
   agree_copy(a);
 }
 
