@@ -39,9 +39,9 @@ bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why);
 typedef struct Nvrtc Nvrtc;
 typedef struct { char *bytes; size_t size; char *log; } CudaImage; /* in an arena, NUL behind */
 
-/* Options that do not depend on the architecture; part of the key of the cache. */
-#define NVRTC_OPTIONS                                                                           \
-  "--fmad=true", "--ftz=false", "--prec-div=true", "--prec-sqrt=true", "--split-compile=0"
+/* Options that do not depend on the architecture; part of the key of the cache. (Never
+ * --split-compile: what it makes depends on the number of its threads.) */
+#define NVRTC_OPTIONS "--fmad=true", "--ftz=false", "--prec-div=true", "--prec-sqrt=true"
 #define CLANG_OPTIONS                                                                           \
   "-x", "cuda", "--cuda-device-only", "-nocudainc", "-nocudalib", "--cuda-path=/var/empty",     \
       "-Wno-unknown-cuda-version", "-O2", "-ffp-contract=fast", "-gline-directives-only",       \
