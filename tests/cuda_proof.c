@@ -3,6 +3,8 @@
  *   printed     twice: the same bytes
  *   run         on the CPU by cuda_shim.h, in fp32 and in tf32 (operands rounded before), at shapes
  *               that straddle the tile, within the error bound of kernel_eval()
+ *   summed      with sums over rows and columns by all blocks, each stage using the sums, one of the
+ *               prologue among them; tickets are zero again
  *   compiled    for sm_80 by NVRTC, all kernels in one program, and by clang-19; skipped by name
  *               where one is not there
  *   counted     instructions of the main loop per 32 values of K from the cubin, against DESIGN
@@ -11,6 +13,7 @@
  *
  * Usage: cuda_proof [FOLDER]: the texts are left in FOLDER. Run from the root of the sources. */
 #include "cuda_run.h"
+#include "graph.h" /* Scalar */
 #include "proof_kernels.h"
 #include <dirent.h>
 #include <dlfcn.h>
@@ -21,16 +24,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAX_CASE = 2 * PROOF_COUNT };
-typedef struct { Kernel k; } Case;
-static const CudaOptions options = {.arch = 80};
+enum { MAX_CASE = 2 * PROOF_COUNT, LARGE = 1, MAX_TILE = 3 };
+typedef struct { Kernel k; uint32_t tile; } Case;
 typedef struct {
   uint32_t passed, failed, skipped;
   Arena arena;
   const char *folder;
 } Proofs;
 
-static const char *const precision_name[] = {"fp32", "tf32"};
+static const char *const precision_name[PRECISIONS] = {"fp32", "tf32", "bf16"};
+static const uint32_t tile_count[PRECISIONS] = {2, 3, 3};
 
 static void verdict(Proofs *p, bool good, const char *what, const char *name, const char *detail) {
   printf("%-4s %-8s %-24s %s\n", good ? "ok" : "FAIL", what, name, detail ? detail : "");
@@ -42,18 +45,25 @@ static void skip(Proofs *p, const char *what, const char *why) {
   p->skipped++;
 }
 
-/* A kernel under a name of its own: CONV_FORWARD_tf32_a. */
+static CudaOptions options_of(const Case *c) {
+  return (CudaOptions){.arch = 80, .tile = c->tile};
+}
+
+/* A kernel under a name of its own: conv_forward_tf32_1_a. */
 static void case_make(Case *c, Proof which, const ProofShape *shape, Precision precision,
-                      const char *suffix) {
-  proof_kernel[which].build(&c->k, shape);
-  c->k.precision = (uint8_t)precision;
-  size_t n = strlen(c->k.name);
-  snprintf(c->k.name + n, sizeof c->k.name - n, "_%s_%s", precision_name[precision], suffix);
+                      uint32_t tile, const char *suffix) {
+  Kernel *k = &c->k;
+  proof_kernel[which].build(k, shape);
+  k->precision = (uint8_t)precision, c->tile = tile;
+  if (precision == PRECISION_BF16) k->arg[k->lhs].dtype = k->arg[k->rhs].dtype = DTYPE_BF16;
+  size_t n = strlen(k->name);
+  snprintf(k->name + n, sizeof k->name - n, "_%s_%u_%s", precision_name[precision], tile, suffix);
 }
 
 /* ---- printed and run ------------------------------------------------------------------------ */
 
 static void proof_print(Proofs *p, const Case *c) {
+  const CudaOptions options = options_of(c);
   Text text[2], why;
   text_init(&why, &p->arena);
   for (int i = 0; i < 2; i++) {
@@ -74,20 +84,29 @@ static const struct { const char *name; ProofShape shape; } run_shape[] = {
   {"d", {.batch = 3, .in = 3, .out = 40, .size = 10, .row = 0, .column = 0, .copy = false}},
 };
 
-/* The cases of one proof kernel, in one object. */
-static void proof_runs(Proofs *p, Proof which) {
-  static Case c[2 * COUNT_OF(run_shape)];
+/* The cases of one proof kernel: every tile of every precision at every shape. */
+static uint32_t cases_make(Proof which, void (*change)(Kernel *), Case *c) {
   uint32_t n = 0;
+  for (size_t i = 0; i < COUNT_OF(run_shape); i++)
+    for (Precision precision = PRECISION_FP32; precision < PRECISIONS; precision++)
+      for (uint32_t tile = 1; tile <= tile_count[precision]; tile++) {
+        case_make(&c[n++], which, &run_shape[i].shape, precision, tile, run_shape[i].name);
+        if (change) change(&c[n - 1].k);
+        if (c[n - 1].k.kind != KERNEL_CONTRACT) precision = PRECISIONS, tile = MAX_TILE;
+      }
+  return n;
+}
+
+/* They all, in one object. */
+static void proof_runs(Proofs *p, Proof which, void (*change)(Kernel *)) {
+  static Case c[PRECISIONS * MAX_TILE * COUNT_OF(run_shape)];
+  uint32_t n = cases_make(which, change, c);
   Text texts, why;
   text_init(&texts, &p->arena);
   text_init(&why, &p->arena);
-  for (size_t i = 0; i < COUNT_OF(run_shape); i++) {
-    case_make(&c[n++], which, &run_shape[i].shape, PRECISION_FP32, run_shape[i].name);
-    if (c[n - 1].k.kind == KERNEL_CONTRACT)
-      case_make(&c[n++], which, &run_shape[i].shape, PRECISION_TF32, run_shape[i].name);
-  }
   bool printed = true;
   for (uint32_t i = 0; i < n && printed; i++) {
+    const CudaOptions options = options_of(&c[i]);
     proof_print(p, &c[i]);
     printed = cuda_run_text(&c[i].k, &options, NULL, NULL, &texts, &why);
   }
@@ -105,23 +124,76 @@ static void proof_runs(Proofs *p, Proof which) {
   dlclose(object);
 }
 
+/* ---- summed --------------------------------------------------------------------------------- */
+
+static uint16_t instr_add(Kernel *k, Instr n) {
+  k->instr[k->ninstr] = n;
+  return k->ninstr++;
+}
+
+/* An argument over one part alone. */
+static uint8_t vector_add(Kernel *k, AxisPart part, int use) {
+  Arg *a = &k->arg[k->narg];
+  int64_t stride = 1;
+  *a = (Arg){.dtype = DTYPE_F32, .use = (uint8_t)use};
+  for (uint32_t i = k->naxis; i-- > 0;)
+    if (k->part[i] == part) a->stride[i] = stride, stride *= k->extent[i];
+  return k->narg++;
+}
+
+/* A sum over `gone` of weight(kept or gone) * value. */
+static uint16_t weighted_sum(Kernel *k, AxisPart weight, AxisPart gone, Scalar fn, uint16_t value) {
+  uint8_t arg = vector_add(k, weight, ARG_READ);
+  uint16_t w = instr_add(k, (Instr){.op = I_LOAD, .stage = STAGE_EPILOGUE, .a = arg});
+  uint16_t product = instr_add(
+      k, (Instr){.op = I_SCALAR, .fn = S_mul, .stage = STAGE_EPILOGUE, .a = w, .b = value});
+  return instr_add(k, (Instr){.op = I_REDUCE, .fn = (uint8_t)fn, .stage = STAGE_EPILOGUE,
+                              .a = product, .axes = kernel_axes(k, gone)});
+}
+
+/* Stores sum + term, or -sum if there is no term. */
+static void sum_store(Kernel *k, uint8_t stage, AxisPart part, uint16_t sum, uint16_t term) {
+  uint16_t value = instr_add(k, (Instr){.op = I_SCALAR, .fn = (uint8_t)(term ? S_add : S_neg),
+                                        .stage = stage, .a = sum, .b = term});
+  uint8_t to = vector_add(k, part, ARG_WRITE);
+  instr_add(k, (Instr){.op = I_STORE, .stage = stage, .a = value, .b = to});
+}
+
+/* Adds to a kernel without a column stage two sums in each direction, and stages that use them. */
+static void sums_add(Kernel *k) {
+  uint16_t value = k->instr[k->ninstr - 1].a, before = 0;
+  for (uint16_t i = 0; i < k->ninstr; i++)
+    if (k->instr[i].op == I_REDUCE) before = i;
+  uint16_t m = weighted_sum(k, PART_M, PART_M, S_add, value);
+  uint16_t n = weighted_sum(k, PART_N, PART_N, S_add, value);
+  uint16_t most_m = weighted_sum(k, PART_N, PART_M, S_max, value);
+  uint16_t most_n = weighted_sum(k, PART_M, PART_N, S_max, value);
+  sum_store(k, STAGE_COLUMN, PART_N, m, before);
+  sum_store(k, STAGE_COLUMN, PART_N, most_m, 0);
+  sum_store(k, STAGE_ROW, PART_M, n, 0);
+  sum_store(k, STAGE_ROW, PART_M, most_n, 0);
+  k->nstage = 4, k->space[STAGE_ROW] = kernel_axes(k, PART_M);
+}
+
 /* ---- compiled and counted ------------------------------------------------------------------- */
 
 /* Largest number of instructions per 32 values of K; 0: not a contraction. The wgrad of a
  * convolution is held to the bound of wgrad. fp32 must spend 2048 of them on FFMA. */
-static const uint32_t loop_bound[PROOF_COUNT][2] = {
-  [PROOF_linear_forward] = {2400, 140}, [PROOF_linear_dgrad] = {2400, 140},
-  [PROOF_linear_wgrad] = {2400, 250},   [PROOF_linear_update] = {2400, 250},
-  [PROOF_conv_forward] = {2500, 175},   [PROOF_conv_dgrad] = {2500, 175},
-  [PROOF_conv_wgrad] = {2500, 250},
+static const uint32_t loop_bound[PROOF_COUNT][PRECISIONS] = {
+  [PROOF_linear_forward] = {2400, 140, 70}, [PROOF_linear_dgrad] = {2400, 140, 70},
+  [PROOF_linear_wgrad] = {2400, 250, 75},   [PROOF_linear_update] = {2400, 250, 75},
+  [PROOF_conv_forward] = {2500, 175, 90},   [PROOF_conv_dgrad] = {2500, 175, 90},
+  [PROOF_conv_wgrad] = {2500, 250, 100},
 };
+static const uint32_t loop_slab[PRECISIONS] = {16, 32, 64};
 
 static const ProofShape count_shape = {
   .batch = 256, .in = 256, .out = 256, .size = 16, .row = 1, .column = 1, .copy = true,
 };
 
 /* Every proof kernel, with and without its lcw terms, after one prelude. */
-static uint32_t program_make(Proofs *p, Precision precision, Case *c, Text *text) {
+static uint32_t program_make(Proofs *p, Precision precision, uint32_t tile, uint32_t arch, Case *c,
+                             Text *text) {
   ProofShape shape[2] = {count_shape, count_shape};
   shape[1].plain = true;
   Text why;
@@ -129,7 +201,8 @@ static uint32_t program_make(Proofs *p, Precision precision, Case *c, Text *text
   text_init(text, &p->arena);
   text_bytes(text, prelude_files[0].text, prelude_files[0].size);
   for (uint32_t i = 0; i < MAX_CASE; i++) {
-    case_make(&c[i], (Proof)(i / 2), &shape[i % 2], precision, i % 2 ? "plain" : "lcw");
+    case_make(&c[i], (Proof)(i / 2), &shape[i % 2], precision, tile, i % 2 ? "plain" : "lcw");
+    const CudaOptions options = {.arch = arch, .tile = tile};
     if (cuda_text(&c[i].k, &options, text, &why)) continue;
     verdict(p, false, "print", c[i].k.name, why.s);
     return 0;
@@ -147,9 +220,9 @@ static void proof_count(Proofs *p, Proof which, const Case *c, const CudaImage *
       verdict(p, false, "count", c[i].k.name, why.s);
       return;
     }
-  uint32_t bound = loop_bound[which][c->k.precision],
-           slabs = bound && c->k.precision == PRECISION_FP32 ? 2 : 1;
-  uint32_t loop = count[0].loop * slabs, plain = count[1].loop * slabs;
+  uint32_t bound = loop_bound[which][c->k.precision], slab = loop_slab[c->k.precision];
+  uint32_t loop = count[0].loop, plain = count[1].loop;
+  if (bound) loop = loop * 32 / slab, plain = plain * 32 / slab;
   bool good = count[0].spills == 0 && (!bound || (loop <= bound && loop <= plain));
   const char *held = bound ? arena_printf(&p->arena, " (bound %u, plain %u)", bound, plain) : "";
   verdict(p, good, "count", c->k.name,
@@ -161,18 +234,38 @@ static void program_count(Proofs *p, Nvrtc *nvrtc, Precision precision) {
   static Case c[MAX_CASE];
   Text text;
   CudaImage image;
-  if (!program_make(p, precision, c, &text)) return;
+  if (!program_make(p, precision, LARGE, 80, c, &text)) return;
   bool good = nvrtc_compile(nvrtc, &p->arena, text.s, "proof.cu", "sm_80", &image);
   verdict(p, good, "nvrtc", precision_name[precision],
           good ? "all kernels in one program" : image.log);
   for (uint32_t i = 0; good && i < MAX_CASE; i += 2) proof_count(p, (Proof)(i / 2), &c[i], &image);
 }
 
+/* The other architectures and tiles: they compile, and nothing is spilled. */
+static void program_clean(Proofs *p, Nvrtc *nvrtc, Precision precision, uint32_t tile,
+                          uint32_t arch) {
+  static Case c[MAX_CASE];
+  Text text, why;
+  CudaImage image;
+  SassCount count;
+  const char *sm = arena_printf(&p->arena, "sm_%u", arch);
+  text_init(&why, &p->arena);
+  if (!program_make(p, precision, tile, arch, c, &text)) return;
+  bool good = nvrtc_compile(nvrtc, &p->arena, text.s, "proof.cu", sm, &image);
+  if (!good) text_add(&why, "%s", image.log);
+  for (uint32_t i = 0; good && i < MAX_CASE; i++) {
+    good = sass_count(image.bytes, image.size, c[i].k.name, &count, &why) && !count.spills;
+    if (count.spills) text_add(&why, "%s spills %u times", c[i].k.name, count.spills);
+  }
+  verdict(p, good, "clean", arena_printf(&p->arena, "%s %s tile %u", precision_name[precision], sm, tile),
+          why.s);
+}
+
 static void program_clang(Proofs *p, Precision precision) {
   static Case c[MAX_CASE];
   Text text;
   CudaImage image;
-  if (!program_make(p, precision, c, &text)) return;
+  if (!program_make(p, precision, LARGE, 80, c, &text)) return;
   bool good = clang_compile(&p->arena, text.s, "sm_80", &image);
   verdict(p, good, "clang", precision_name[precision],
           good ? arena_printf(&p->arena, "%zu bytes of PTX", image.size) : image.log);
@@ -191,8 +284,8 @@ static const struct { const char *name, *find, *replace; } planted[] = {
   {"barrier missing", "__syncthreads();", ";"},
   {"slot reused early", "slot == 98304 ? 0", "slot == 65536 ? 0"},
   {"swizzle on one side", "(lane / 16 ^ lane % 8)", "(lane / 16)"},
-  {"row guard dropped", "m < 130 && n < 132", "n < 132"},
-  {"column guard dropped", "m < 130 && n < 132", "m < 130"},
+  {"row guard dropped", "if (m >= 130 || n >= 132)", "if (n >= 132)"},
+  {"column guard dropped", "if (m >= 130 || n >= 132)", "if (m >= 130)"},
   {"pointer steps too far", "lhs_at += 32", "lhs_at += 36"},
   {"one slab too few", "ahead < 10", "ahead < 9"},
   {"wrong fragment", "* 2048", "* 1024"},
@@ -204,7 +297,8 @@ static bool planted_found(Proofs *p, size_t i, Text *why) {
   const ProofShape shape = {.batch = 130, .in = 196, .out = 132, .copy = true};
   Text text;
   text_init(&text, &p->arena);
-  case_make(&c, PROOF_linear_forward, &shape, PRECISION_TF32, "broken");
+  case_make(&c, PROOF_linear_forward, &shape, PRECISION_TF32, LARGE, "broken");
+  const CudaOptions options = options_of(&c);
   if (!cuda_run_text(&c.k, &options, planted[i].find, planted[i].replace, &text, why)) return false;
   void *object =
       cuda_run_load(&p->arena, text.s, p->folder, arena_printf(&p->arena, "broken_%zu", i), why);
@@ -244,14 +338,22 @@ int main(int argc, char **argv) {
   arena_init(&p.arena, "perm", (size_t)2 << 30);
   text_init(&why, &p.arena);
   p.folder = argc > 1 ? argv[1] : mkdtemp(folder);
-  for (Proof i = 0; i < PROOF_COUNT; i++) proof_runs(&p, i);
+  for (Proof i = 0; i < PROOF_COUNT; i++) proof_runs(&p, i, NULL);
+  proof_runs(&p, PROOF_linear_forward, sums_add), proof_runs(&p, PROOF_conv_wgrad, sums_add);
   proofs_broken(&p);
   Nvrtc *nvrtc = nvrtc_open(&p.arena, NULL, &why);
-  for (Precision i = PRECISION_FP32; nvrtc && i <= PRECISION_TF32; i++) program_count(&p, nvrtc, i);
+  for (Precision i = PRECISION_FP32; nvrtc && i < PRECISIONS; i++) {
+    static const uint32_t arch[] = {75, 86, 90, 100, 120};
+    program_count(&p, nvrtc, i);
+    for (uint32_t tile = 2; tile <= tile_count[i]; tile++) program_clean(&p, nvrtc, i, tile, 80);
+    for (size_t a = i == PRECISION_FP32 ? 0 : 1; a < COUNT_OF(arch); a++)
+      program_clean(&p, nvrtc, i, LARGE, arch[a]);
+  }
   if (!nvrtc) skip(&p, "count", why.s);
   nvrtc_close(nvrtc);
-  if (clang_there(&p)) program_clang(&p, PRECISION_FP32), program_clang(&p, PRECISION_TF32);
-  else skip(&p, "clang", "clang-19 is not installed");
+  bool clang = clang_there(&p);
+  for (Precision i = PRECISION_FP32; clang && i < PRECISIONS; i++) program_clang(&p, i);
+  if (!clang) skip(&p, "clang", "clang-19 is not installed");
   printf("%u passed, %u failed, %u skipped\n", p.passed, p.failed, p.skipped);
   if (argc < 2) folder_remove(p.folder);
   arena_release(&p.arena);
