@@ -34,8 +34,8 @@ static const PlanImage *next_image(const PlanImage *image, uint32_t arch, uint32
 
 /* What there is, none of which suits. */
 static bool no_image(const Cuda *c, const PlanImage *image, Fault *f) {
-  fault_set(f, LCW_DEVICE, "the network has no code for %s, which is sm_%u\n = compiled for", c->name,
-            c->arch);
+  fault_set(f, LCW_DEVICE, "the network has no code for %s, which is sm_%u\n = compiled for",
+            c->name, c->arch);
   for (const PlanImage *i = image; i->kind != IMAGE_NONE; i++)
     fault_add(f, "%s %s_%u", i == image ? "" : ",", i->kind == IMAGE_PTX ? "ptx" : "sm", i->arch);
   fault_add(f, "\nhelp: build with --target=sm_%u, or with ptx", c->arch);

@@ -170,6 +170,13 @@ static bool find_gpu(Cuda *c, int ordinal, Fault *f) {
   return true;
 }
 
+bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, Fault *f) {
+  Cuda c = {0};
+  if (!cuda_driver_open(&c.cu, driver, f) || !find_gpu(&c, ordinal, f)) return false;
+  *arch = c.arch;
+  return true;
+}
+
 /* The context that the whole process shares, the stream, the stage. */
 static bool open_context(Cuda *c, Fault *f) {
   void *stage = NULL;

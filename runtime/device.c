@@ -27,6 +27,12 @@ static void tell_sim(const RunOptions *o) {
   if (o->sim_checks) setenv("LCWC_SIM_CHECKS", checks_word[o->sim_checks], 1);
 }
 
+bool device_arch(const RunOptions *o, uint32_t *arch, Fault *f) {
+  int ordinal;
+  tell_sim(o);
+  return options_device(o, &ordinal, f) && cuda_arch(o->driver, ordinal, arch, f);
+}
+
 Device *device_open(const ModelCode *m, const RunOptions *o, Fault *f) {
   int ordinal;
   uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : 0;

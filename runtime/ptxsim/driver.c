@@ -1,12 +1,12 @@
-/* driver.c: what all entry points of the stand-in share: the exported functions themselves, made from
- * cuda_api.def, with lock, injected failures and order of calls; objects; the beginning and the end
- * of the process. Settings come from the environment:
+/* driver.c: what all entry points of the stand-in share: the exported functions themselves, made
+ * from cuda_api.def, with lock, injected failures and order of calls; objects; the beginning and
+ * the end of the process. Settings come from the environment:
  *
  *   LCWC_SIM_THREADS=N           threads that simulate
  *   LCWC_SIM_CHECKS=WORD         all (default), fast, none
  *   LCWC_SIM_ARCH=80             the device's architecture; LCWC_SIM_DEVICES=1, how many there are
  *   LCWC_SIM_VERSION=13000       what cuDriverGetVersion says; LCWC_SIM_MEMORY=BYTES of the device
- *   LCWC_SIM_FAIL=CALL:N[:CODE]  call N of an entry point fails, by number or name; "," between several
+ *   LCWC_SIM_FAIL=CALL:N[:CODE]  call N fails, with a code by number or name; "," between several
  *   LCWC_SIM_REPORT=FILE         counters, calls and leaks as JSON, at the end */
 #include "driver.h"
 #include <ctype.h>
@@ -106,8 +106,9 @@ static CUresult injected(CallId id) {
     size_t name = strcspn(s, ":,");
     bool this = !strncmp(s, call_row[id].name, name) && !call_row[id].name[name];
     this = this || (!strncmp(s, call_row[id].symbol, name) && !call_row[id].symbol[name]);
-    if (!this || s[name] != ':' || strtoull(s + name + 1, NULL, 10) != the_driver.calls[id]) continue;
-    const char *code = s + name + 1 + strcspn(s + name + 1, ":,");
+    if (!this || s[name] != ':') continue;
+    const char *number = s + name + 1, *code = number + strcspn(number, ":,");
+    if (strtoull(number, NULL, 10) != the_driver.calls[id]) continue;
     if (*code == ':') return code_of(code + 1, strcspn(code + 1, ","));
     return strstr(call_row[id].name, "Alloc") ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_UNKNOWN;
   }
@@ -162,9 +163,10 @@ EXPORT CUresult cuGetProcAddress_v2(const char *name, void **address, int versio
   if (status) *status = CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
   for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
     if (strcmp(name, row[i].name)) continue;
-    bool old = version < CUDA_API_VERSION;
-    if (!old) memcpy(address, &row[i].address, sizeof *address);
-    if (status) *status = old ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT : CU_GET_PROC_ADDRESS_SUCCESS;
+    int found = version < CUDA_API_VERSION ? CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT
+                                           : CU_GET_PROC_ADDRESS_SUCCESS;
+    if (found == CU_GET_PROC_ADDRESS_SUCCESS) memcpy(address, &row[i].address, sizeof *address);
+    if (status) *status = found;
     return CUDA_SUCCESS;
   }
   return CUDA_ERROR_NOT_FOUND;
@@ -226,8 +228,9 @@ CUresult do_cuInit(unsigned flags) {
   uint64_t threads = 0, arch = 80, devices = 1, memory = 0;
   if (flags) return CUDA_ERROR_INVALID_VALUE;
   if (d->chip) return CUDA_SUCCESS;
-  if (!setting_number("LCWC_SIM_THREADS", 1, 1024, &threads) || !setting_checks(&d->settings.checks) ||
-      !setting_number("LCWC_SIM_ARCH", 10, 999, &arch) || !setting_fail() ||
+  if (!setting_number("LCWC_SIM_THREADS", 1, 1024, &threads) ||
+      !setting_checks(&d->settings.checks) || !setting_fail() ||
+      !setting_number("LCWC_SIM_ARCH", 10, 999, &arch) ||
       !setting_number("LCWC_SIM_DEVICES", 0, 8, &devices) ||
       !setting_number("LCWC_SIM_MEMORY", 1 << 20, UINT64_C(1) << 40, &memory))
     return CUDA_ERROR_INVALID_VALUE;
@@ -246,7 +249,8 @@ CUresult do_cuInit(unsigned flags) {
 
 CUresult do_cuDriverGetVersion(int *version) {
   uint64_t n = 13000;
-  if (!version || !setting_number("LCWC_SIM_VERSION", 1000, 99990, &n)) return CUDA_ERROR_INVALID_VALUE;
+  if (!version || !setting_number("LCWC_SIM_VERSION", 1000, 99990, &n))
+    return CUDA_ERROR_INVALID_VALUE;
   *version = (int)n;
   return CUDA_SUCCESS;
 }

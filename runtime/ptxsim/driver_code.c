@@ -164,7 +164,8 @@ CUresult fault_take(SimFault fault, const SimText *report) {
   Driver *d = driver();
   CUresult code = result_of(fault);
   if (code == CUDA_SUCCESS) return code;
-  if (!d->said) fprintf(stderr, "lcwsim: %s\n", report->text ? report->text : sim_fault_text(fault));
+  const char *text = report->text ? report->text : sim_fault_text(fault);
+  if (!d->said) fprintf(stderr, "lcwsim: %s\n", text);
   d->said = true;
   d->fault = code;
   return code;

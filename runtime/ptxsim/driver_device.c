@@ -5,8 +5,8 @@
 #include <string.h>
 #include "driver.h"
 
-/*   arch   shared KiB: default, most of a block, of a processor; processors; per processor: threads,
- *          blocks, registers */
+/*   arch   shared memory: default, most of a block, of a processor; processors; and of each:
+ *          threads, blocks, registers */
 static const Chip chip[] = {
     {75, 48 << 10, 64 << 10, 64 << 10, 40, 1024, 16, 65536},
     {80, 48 << 10, 163 << 10, 164 << 10, 108, 2048, 32, 65536},

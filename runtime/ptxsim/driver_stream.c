@@ -319,7 +319,8 @@ CUresult do_cuStreamEndCapture(CUstream stream, CUgraph *graph) {
   return CUDA_SUCCESS;
 }
 
-CUresult do_cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
+CUresult do_cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph,
+                                        unsigned long long flags) {
   const Graph *g = object_find(OBJECT_GRAPH, graph);
   if (!exec || flags) return CUDA_ERROR_INVALID_VALUE;
   if (!g) return CUDA_ERROR_INVALID_HANDLE;
