@@ -141,7 +141,8 @@ static void team_sums_print(Emit *e, uint32_t stage, const Cut *c) {
 
 /* The loop of a stage along its row, or a piece of it. */
 static void walk_print(Emit *e, uint32_t stage, const Cut *c) {
-  const char *live = e->live[PART_P], *first = "lane", *last = emit_printf(e, "%d", part_extent(e, PART_R));
+  const char *live = e->live[PART_P], *first = "lane";
+  const char *last = emit_printf(e, "%d", part_extent(e, PART_R));
   bool groups = c->each > 1;
   if (groups) first = emit_printf(e, "lane * %d", GROUP);
   if (c->pieces > 1) first = sum_text(e, "first", first), last = "last";
@@ -174,7 +175,8 @@ static void pieces_print(Emit *e, const Cut *c) {
     if (!stage_reduces(e, i, stage)) continue;
     emit_line(e, "v%u = %s;", i, identity_text(&e->k->instr[i]));
     emit_open(e, "for (int piece = 0; piece < %s; piece++)", count);
-    reduce_print(e, i, emit_printf(e, "partial[(%d + piece) * %d + p]", c->pieces * before++, rows));
+    reduce_print(e, i,
+                 emit_printf(e, "partial[(%d + piece) * %d + p]", c->pieces * before++, rows));
     emit_close(e);
   }
 }
@@ -226,9 +228,10 @@ static void place_print(Emit *e, const Cut *c) {
                            : emit_printf(e, "thread_index() / %d", c->lanes);
   const char *lane = column ? emit_printf(e, "thread_index() / %d", c->rows)
                             : emit_printf(e, "thread_index() %% %d", c->lanes);
-  if (c->team == TEAM_BLOCK) row = "0", lane = "thread_index()";
+  row = emit_printf(e, "block_x() * %d + %s", c->rows, row);
+  if (c->team == TEAM_BLOCK) row = "block_x()", lane = "thread_index()";
   if (c->team != TEAM_WARP) emit_line(e, "__shared__ float share[%d];", BLOCK);
-  emit_line(e, "const int p = block_x() * %d + %s, lane = %s;", c->rows, row, lane);
+  emit_line(e, "const int p = %s, lane = %s;", row, lane);
   if (rows % c->rows) e->live[PART_P] = emit_printf(e, "p < %d", rows);
   if (idle)
     e->live[PART_P] = emit_printf(e, "%s%slane < %d", e->live[PART_P] ? e->live[PART_P] : "",
@@ -236,7 +239,8 @@ static void place_print(Emit *e, const Cut *c) {
   if (c->pieces == 1) return;
   emit_line(e, "const int first = block_y() * %d;", c->length);
   if (length % c->length)
-    emit_line(e, "const int last = block_y() < %d ? first + %d : %d;", c->pieces - 1, c->length, length);
+    emit_line(e, "const int last = block_y() < %d ? first + %d : %d;", c->pieces - 1, c->length,
+              length);
   else emit_line(e, "const int last = first + %d;", c->length);
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LINE = 100 }; /* columns */
+
 /* ---- lines ---------------------------------------------------------------------------------- */
 
 /* Formatted text of any length, in the arena of the output. */
@@ -174,8 +176,8 @@ static const struct { uint8_t nin; const char *text; } scalar_row[SCALAR_COUNT] 
 #include "scalars.def"
 };
 
-/* The type in memory, what is written before an element to make it a float, and back, and its name in
- * accesses of groups. */
+/* The type in memory, what is written before an element to make it a float, and back, and its name
+ * in accesses of groups. */
 static const struct { const char *type, *load, *store, *name; } dtype_row[DTYPE_COUNT] = {
   [DTYPE_F32] = {"float", "", "", "f32"},
   [DTYPE_U8] = {"unsigned char", "(float)", "(unsigned char)", "u8"},
@@ -255,6 +257,13 @@ static const char *random_text(Emit *e, const Instr *n) {
                      address_text(e, &arg[n->c]));
 }
 
+/* True if the program loads from an argument after instruction n. */
+static bool loaded_after(const Emit *e, const Instr *n, uint32_t arg) {
+  for (n++; n < e->k->instr + e->k->ninstr; n++)
+    if (n->op == I_LOAD && n->a == arg) return true;
+  return false;
+}
+
 static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   const Arg *a = &e->k->arg[n->b];
   const char *value = operand_text(e, n->a);
@@ -265,7 +274,7 @@ static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   bool rewrites = e->sync && !(parts & IN_R) && a->use & ARG_READ;
   if (rewrites) emit_line(e, "%s", e->sync); /* every lane has read it */
   emit_line(e, "%sa%u[%s] = %s;", condition, n->b, address_text(e, a), value);
-  if (rewrites) emit_line(e, "%s", e->sync);
+  if (rewrites && loaded_after(e, n, n->b)) emit_line(e, "%s", e->sync);
 }
 
 void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
@@ -336,17 +345,25 @@ static void source_print(Emit *e) {
   text_add(e->out, "\"\n");
 }
 
+/* A parameter, on a new line where this one is full. */
+static void parameter_print(Emit *e, const char *text, size_t *column, bool last) {
+  size_t n = strlen(text) + 1;
+  if (*column + n > LINE - 4) text_add(e->out, "\n   "), *column = 3;
+  text_add(e->out, " %s%s", text, last ? ") {\n" : ",");
+  *column += n + 1;
+}
+
 void function_open(Emit *e, bool workspace) {
   const Kernel *k = e->k;
+  size_t column = 3;
   source_print(e);
-  text_add(e->out, "entry %s(\n", k->name);
+  text_add(e->out, "entry %s(\n   ", k->name);
   for (uint32_t i = 0; i < k->narg; i++) {
     const Arg *a = &k->arg[i];
-    text_add(e->out, "%s%s%s *__restrict__ a%u%s", i % 3 ? " " : "    ",
-             a->use & ARG_WRITE ? "" : "const ", dtype_row[a->dtype].type, i,
-             i + 1 < k->narg || workspace ? "," : ") {\n");
-    if (i % 3 == 2 && (i + 1 < k->narg || workspace)) text_add(e->out, "\n");
+    const char *text = emit_printf(e, "%s%s *__restrict__ a%u", a->use & ARG_WRITE ? "" : "const ",
+                                   dtype_row[a->dtype].type, i);
+    parameter_print(e, text, &column, i + 1u == k->narg && !workspace);
   }
-  if (workspace) text_add(e->out, "%su32 *__restrict__ workspace) {\n", k->narg % 3 ? " " : "    ");
+  if (workspace) parameter_print(e, "u32 *__restrict__ workspace", &column, true);
   e->indent = 1;
 }

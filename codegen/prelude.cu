@@ -238,7 +238,8 @@ device double fma(double x, double y, double z) { return __builtin_fma(x, y, z);
 /* 2^n 2^f with n = floor(x log2 e), held in [-126, 126] by the saturation; f takes up the rest, so
  * that overflow and gradual underflow come out right. */
 device float exp_of(float x) {
-  float shifted = fma_down(fma_saturate(x, 1.4426950408889634f / 252.0f, 0.5f), 252.0f, 12582913.0f);
+  float shifted = fma_saturate(x, 1.4426950408889634f / 252.0f, 0.5f);
+  shifted = fma_down(shifted, 252.0f, 12582913.0f);
   float n = shifted - 12583039.0f;
   float f = fmaf(x, 1.925963033500011e-8f, fmaf(x, 1.4426950216293335f, -n));
   return exp2_approximate(f) * bits_float(float_bits(shifted) << 23);
@@ -368,8 +369,8 @@ device float cos_of(float x) { return sine(x, 1); }
 
 device float plus(float a, float b) { return a + b; }
 
-/* warp: over neighbouring lanes, 2 to 32. block: over the 256 threads. column: over the threads of a
- * block that are `rows` apart, `lanes` of them. Every thread gets the result. */
+/* warp: over neighbouring lanes, 2 to 32. block: over the 256 threads. column: over the threads of
+ * a block that are `rows` apart, `lanes` of them. Every thread gets the result. */
 #define REDUCTIONS(name, combine)                                                                  \
   device float warp_##name(float x, int lanes) {                                                   \
     _Pragma("unroll") for (int away = lanes / 2; away; away /= 2)                                  \
@@ -427,30 +428,6 @@ device float random_uniform(const u32 *step, const u32 *stream, u64 position) {
     k1 += 0xBB67AE85u;
   }
   return (float)(c0 >> 8) * 5.9604644775390625e-8f;
-}
-
-/* ---- what a phase is fed from, and what it gives: not of a network ---------------------------- */
-
-/* `rows` times `bytes` to `to`: from `from`, or, for table 1 (samples) and 2 (labels), the rows of
- * the batch, and zeros behind its last one. */
-typedef struct { u64 to, from; u32 bytes, rows, table, pad; } Move;
-/* What changes from step to step. */
-typedef struct { u64 table[2]; float rate; u32 key[2], rows, row[1]; } Feeding;
-
-/* A block for each row and each move. */
-entry lcw_gather(const Move *move, const Feeding *feed) {
-  const Move m = move[block_y()];
-  u32 r = (u32)block_x();
-  if (r >= m.rows) return;
-  u64 to = m.to + (u64)r * m.bytes, from = m.from;
-  if (m.table) from = r < feed->rows ? feed->table[m.table - 1] + (u64)feed->row[r] * m.bytes : 0;
-  if (m.bytes % 4 == 0) {
-    for (u32 i = (u32)thread_index(); i < m.bytes / 4; i += 256)
-      ((u32 *)to)[i] = from ? ((const u32 *)from)[i] : 0;
-  } else {
-    for (u32 i = (u32)thread_index(); i < m.bytes; i += 256)
-      ((unsigned char *)to)[i] = from ? ((const unsigned char *)from)[i] : 0;
-  }
 }
 
 /* ---- what a phase is fed from, and what it gives: not of a network ---------------------------- */

@@ -80,10 +80,7 @@ static void launch(const Kernel *k, HostKernel *code, Buffers *b) {
   free(scratch);
 }
 
-bool kernel_agrees(Arena *arena, const Kernel *k, HostKernel *code, Buffers *b, Text *why) {
-  Shadow shadow[MAX_ARG];
-  kernel_eval(arena, k, b->arg, shadow);
-  launch(k, code, b);
+bool buffers_agree(const Kernel *k, const Shadow *shadow, const Buffers *b, Text *why) {
   for (uint32_t a = 0; a < k->narg; a++) {
     if (!canaries_live(b, a))
       return text_add(why, "%s: wrote beyond argument %u", k->name, a), false;
@@ -98,4 +95,11 @@ bool kernel_agrees(Arena *arena, const Kernel *k, HostKernel *code, Buffers *b, 
     }
   }
   return true;
+}
+
+bool kernel_agrees(Arena *arena, const Kernel *k, HostKernel *code, Buffers *b, Text *why) {
+  Shadow shadow[MAX_ARG];
+  kernel_eval(arena, k, b->arg, shadow);
+  launch(k, code, b);
+  return buffers_agree(k, shadow, b, why);
 }

@@ -9,8 +9,11 @@ typedef struct { void *arg[MAX_ARG]; uint64_t bytes[MAX_ARG]; } Buffers;
 
 void buffers_fill(Arena *arena, const Kernel *k, uint32_t seed, Buffers *b);
 
-/* Launches every chunk, the last one first, with poisoned scratch; compares all elements of all
- * arguments and the canaries. False and a line in `why` at the first difference. */
+/* Compares all elements of all arguments with what kernel_eval() made of their contents before, and
+ * the canaries. False and a line in `why` at the first difference. */
+bool buffers_agree(const Kernel *k, const Shadow *shadow, const Buffers *b, Text *why);
+
+/* Launches every chunk, the last one first, with poisoned scratch; compares. */
 bool kernel_agrees(Arena *arena, const Kernel *k, HostKernel *code, Buffers *b, Text *why);
 
 #endif

@@ -1,0 +1,71 @@
+/* cuda_random.c: random kernels (random_kernel.h) as CUDA text, compiled by NVRTC and by clang, run
+ * on the simulated device with every check, against kernel_eval(). A compiler that is not there is
+ * skipped by name.
+ * usage: cuda_random [first [count [nvrtc|clang]]]; kernel number n depends on n alone. */
+#include "cuda_trial.h"
+#include "random_kernel.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 30 }; /* kernels of one program */
+
+typedef struct { uint32_t passed, failed, skipped; } Count;
+
+static void verdict(Count *c, bool good, TrialCompiler compiler, uint32_t number, const char *why) {
+  good ? c->passed++ : c->failed++;
+  const char *name = trial_compiler[compiler];
+  if (!good) printf("FAIL %s\n     again: cuda_random %u 1 %s\n", why, number, name);
+}
+
+static void batch_run(Trial *t, Count *c, uint32_t first, uint32_t n) {
+  Arena arena;
+  Text why;
+  Kernel *k[BATCH];
+  arena_init(&arena, "batch", 0);
+  text_init(&why, &arena);
+  bool good = true;
+  for (uint32_t i = 0; i < n && good; i++) {
+    k[i] = kernel_random(&arena, first + i);
+    good = kernel_verify(k[i], &why);
+  }
+  good = good && trial_compile(t, &arena, k, n, &why);
+  if (!good) verdict(c, false, t->compiler, first, why.s);
+  for (uint32_t i = 0; i < n && good; i++) {
+    Arena one;
+    Text said;
+    arena_init(&one, "kernel", 0);
+    text_init(&said, &one);
+    bool same = trial_agrees(t, &one, k[i], first + i, &said);
+    verdict(c, same, t->compiler, first + i, said.s);
+    arena_release(&one);
+  }
+  arena_release(&arena);
+}
+
+static void compiler_run(Count *c, TrialCompiler compiler, uint32_t first, uint32_t count) {
+  Arena arena;
+  Text why;
+  Trial t;
+  arena_init(&arena, "trial", 0);
+  text_init(&why, &arena);
+  if (trial_open(&t, &arena, compiler, &why)) {
+    for (uint32_t i = 0; i < count; i += BATCH)
+      batch_run(&t, c, first + i, count - i < BATCH ? count - i : BATCH);
+    trial_close(&t);
+  } else {
+    printf("skip %s: %s\n", trial_compiler[compiler], why.s);
+    c->skipped++;
+  }
+  arena_release(&arena);
+}
+
+int main(int argc, char **argv) {
+  uint32_t first = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1;
+  uint32_t count = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 120;
+  Count c = {0};
+  for (TrialCompiler i = 0; i < TRIAL_COMPILERS; i++)
+    if (argc < 4 || !strcmp(argv[3], trial_compiler[i])) compiler_run(&c, i, first, count);
+  printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
+  return c.failed || !(c.passed + c.skipped) ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,139 @@
+/* cuda_trial.c: see cuda_trial.h. */
+#include "cuda_trial.h"
+#include <stdlib.h>
+#include <string.h>
+
+const char *const trial_compiler[TRIAL_COMPILERS] = {"nvrtc", "clang"};
+
+/* ---- compilers ------------------------------------------------------------------------------- */
+
+static bool text_compile(Trial *t, Arena *arena, const char *text, CudaImage *out) {
+  if (t->compiler == TRIAL_CLANG) return clang_compile(arena, text, "sm_80", out);
+  return nvrtc_compile(t->nvrtc, arena, text, "kernels.cu", "compute_80", out);
+}
+
+bool trial_open(Trial *t, Arena *arena, TrialCompiler compiler, Text *why) {
+  SimText said = {0};
+  CudaImage image;
+  *t = (Trial){.compiler = compiler, .options = {.arch = 80}};
+  if (compiler == TRIAL_NVRTC && !(t->nvrtc = nvrtc_open(arena, NULL, why))) return false;
+  if (!text_compile(t, arena, prelude_files[0].text, &image)) {
+    text_add(why, "%s", image.log);
+    return trial_close(t), false;
+  }
+  SimSettings settings = {.threads = 2, .checks = SIM_CHECKS_ALL, .architecture = 80};
+  t->sim = sim_create(&settings, &said);
+  if (t->sim) sim_count_memory(t->sim, true);
+  else text_add(why, "%s", said.text);
+  sim_text_release(&said);
+  return t->sim != NULL;
+}
+
+void trial_close(Trial *t) {
+  if (t->module) sim_unload(t->module);
+  if (t->sim) sim_destroy(t->sim);
+  nvrtc_close(t->nvrtc);
+}
+
+bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
+  Text text;
+  CudaImage image;
+  SimText said = {0};
+  if (t->module) sim_unload(t->module);
+  t->module = NULL;
+  text_init(&text, arena);
+  text_bytes(&text, prelude_files[0].text, prelude_files[0].size);
+  for (uint32_t i = 0; i < n; i++)
+    if (!cuda_text(k[i], &t->options, &text, why)) return false;
+  if (!text_compile(t, arena, text.s, &image)) return text_add(why, "%s", image.log), false;
+  t->module = sim_load(t->sim, image.bytes, strlen(image.bytes), "kernels", &said);
+  if (!t->module) text_add(why, "%s", said.text);
+  sim_text_release(&said);
+  return t->module != NULL;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+/* Takes what was said over, and forgets it. */
+static bool say(SimText *said, const Kernel *k, Text *why) {
+  text_add(why, "%s: %s", k->name, said->text ? said->text : "?");
+  sim_text_release(said);
+  return false;
+}
+
+static bool launch(Trial *t, const Kernel *k, const CudaLaunch *l, const uint64_t *address,
+                   Text *why) {
+  SimText said = {0};
+  SimLaunch launch = {.function = sim_function(t->module, k->name), .block = {l->block, 1, 1},
+                      .shared = l->shared, .parameters = address};
+  memcpy(launch.grid, l->grid, sizeof launch.grid);
+  if (!launch.function) return text_add(why, "%s: no such function", k->name), false;
+  SimFault fault = sim_launch(t->sim, &launch, &said);
+  if (fault != SIM_FAULT_NONE) return say(&said, k, why);
+  sim_text_release(&said);
+  return true;
+}
+
+/* The workspace as the runtime keeps it: tickets of zero, the rest written by nobody. */
+static bool workspace_make(Trial *t, const Kernel *k, uint64_t bytes, uint64_t *address,
+                           Text *why) {
+  SimText said = {0};
+  *address = sim_alloc(t->sim, bytes);
+  return sim_set(t->sim, *address, 0, 4, PLAN_TICKETS, &said) || say(&said, k, why);
+}
+
+static bool tickets_zero(Trial *t, const Kernel *k, uint64_t address, Text *why) {
+  static uint32_t ticket[PLAN_TICKETS];
+  SimText said = {0};
+  if (!sim_read(t->sim, ticket, address, sizeof ticket, &said)) return say(&said, k, why);
+  for (uint32_t i = 0; i < PLAN_TICKETS; i++)
+    if (ticket[i]) return text_add(why, "%s: ticket %u is left behind", k->name, i), false;
+  return true;
+}
+
+bool trial_run(Trial *t, const Kernel *k, Buffers *b, Text *why) {
+  uint64_t address[MAX_ARG + 1] = {0};
+  SimText said = {0};
+  CudaLaunch l;
+  bool good = true;
+  cuda_launch(k, &t->options, &l);
+  for (uint32_t a = 0; a < k->narg && good; a++) {
+    address[a] = sim_alloc(t->sim, b->bytes[a]);
+    good = sim_write(t->sim, address[a], b->arg[a], b->bytes[a], &said) || say(&said, k, why);
+  }
+  uint64_t *workspace = &address[k->narg];
+  if (good && l.workspace) good = workspace_make(t, k, l.workspace, workspace, why);
+  good = good && launch(t, k, &l, address, why);
+  if (good && l.workspace) good = tickets_zero(t, k, *workspace, why);
+  for (uint32_t a = 0; a < k->narg && good; a++)
+    good = sim_read(t->sim, b->arg[a], address[a], b->bytes[a], &said) || say(&said, k, why);
+  for (uint32_t a = 0; a <= k->narg; a++)
+    if (address[a]) sim_free(t->sim, address[a]);
+  return good;
+}
+
+/* What tf32 holds of the elements of an operand. */
+static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
+  if (k->arg[arg].dtype != DTYPE_F32) return; /* they fit, or are as wide as tf32 */
+  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
+}
+
+bool trial_agrees(Trial *t, Arena *arena, const Kernel *k, uint32_t seed, Text *why) {
+  Shadow shadow[MAX_ARG];
+  Buffers b;
+  buffers_fill(arena, k, seed, &b);
+  if (k->kind == KERNEL_CONTRACT && k->precision == PRECISION_TF32)
+    operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
+  kernel_eval(arena, k, b.arg, shadow);
+  return trial_run(t, k, &b, why) && buffers_agree(k, shadow, &b, why);
+}
+
+double trial_sectors(const Trial *t, const char *name) {
+  for (size_t i = 0; i < sim_counted_functions(t->sim); i++) {
+    const char *one = NULL;
+    const SimCounters *c = sim_function_counters(t->sim, i, &one);
+    if (!strcmp(one, name) && c->global_ideal)
+      return (double)c->global_sectors / (double)c->global_ideal;
+  }
+  return 0;
+}

@@ -1,0 +1,37 @@
+/* cuda_trial.h: generated CUDA text on the simulated device (runtime/ptxsim) with every check, held
+ * against kernel_eval(). In: kernels with distinct names, compiled together as one program. Out:
+ * a verdict on each: a check that fired, or the first wrong element. */
+#ifndef LCW_CUDA_TRIAL_H
+#define LCW_CUDA_TRIAL_H
+#include "cuda.h"
+#include "kernel_run.h"
+#include "ptxsim/sim.h"
+
+typedef enum { TRIAL_NVRTC, TRIAL_CLANG, TRIAL_COMPILERS } TrialCompiler;
+extern const char *const trial_compiler[TRIAL_COMPILERS]; /* their names */
+
+typedef struct {
+  TrialCompiler compiler;
+  Nvrtc *nvrtc;
+  Sim *sim;
+  SimModule *module; /* of the last program */
+  CudaOptions options;
+} Trial;
+
+/* False and the reason: this compiler is not there. */
+bool trial_open(Trial *t, Arena *arena, TrialCompiler compiler, Text *why);
+void trial_close(Trial *t);
+
+/* Compiles kernels to the program that the next runs use, in place of the one before. */
+bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why);
+
+/* Runs one of its kernels on these buffers. False: a check fired, or a ticket is left behind. */
+bool trial_run(Trial *t, const Kernel *k, Buffers *b, Text *why);
+
+/* The same on random contents; in tf32 the operands are rounded first. Compares. */
+bool trial_agrees(Trial *t, Arena *arena, const Kernel *k, uint32_t seed, Text *why);
+
+/* Sectors of global memory over the ideal, of all runs of a kernel of this name. */
+double trial_sectors(const Trial *t, const char *name);
+
+#endif
