@@ -111,8 +111,8 @@ typedef struct Emit {
   Value scratch, workspace;
   Value (*acc)(struct Emit *e, const Cell *c, uint32_t vector); /* CONTRACT: the finished sum */
   Value (*panel)(struct Emit *e, const Cell *c, uint32_t vector); /* the packed rhs, or NULL */
-  void (*across)(struct Emit *e, const Cell *c, uint32_t i, Value v); /* CONTRACT: v joins a sum
-                                    * over columns, instruction i */
+  Value (*lanes)(struct Emit *e, uint32_t i, Value v); /* CONTRACT: the lanes that instruction i, a
+                                    * sum over columns, has so far; v: they become that */
   void *contract;
 } Emit;
 

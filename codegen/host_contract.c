@@ -215,6 +215,7 @@ static void rows_emit(Contract *c, Value m0, Value m1) {
     depth_emit(c);
     loop_end(b, &d);
   }
+  if (c->s.row_sums) rows_clear(c);
   panel_each(c, phase_epilogue);
   if (c->s.row_sums) rows_leave(c);
   loop_end(b, &l);
@@ -243,7 +244,7 @@ static void chunk_emit(Contract *c, Value number) {
 /* Chunks [begin, end). */
 void contract_emit(Emit *e, Value begin, Value end) {
   Contract c = {.e = e, .s = shape_of(e->k), .tile = TILE_VECTORS * e->b.isa->width};
-  e->contract = &c, e->acc = row_vector, e->panel = row_vector, e->across = row_add;
+  e->contract = &c, e->acc = row_vector, e->panel = row_vector, e->lanes = row_lanes;
   Loop l = loop_begin(&e->b, begin, end, 1);
   chunk_emit(&c, l.index);
   loop_end(&e->b, &l);

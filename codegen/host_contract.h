@@ -34,7 +34,7 @@ typedef struct {
   Value block, rows;               /* first row of the block, how many */
   Value k0, depth;                 /* first k of the block, how many */
   Value lhs, row;                  /* base of the lhs block; this row's sums or panel row */
-  Value row_number, column;        /* where the epilogue is: row of the block, column of the chunk */
+  Value row_number;                /* of the row that the epilogue is at, in the block */
 } Contract;
 
 /* One panel: its cells, and its first column within the chunk. */
@@ -58,7 +58,8 @@ PanelPhase phase_panel;            /* packs the rhs and sums over k; clears the 
 PanelPhase phase_epilogue;         /* the epilogue over the rows of the block */
 PanelPhase phase_column;           /* after the last row: what the sums over m give */
 Value row_vector(Emit *e, const Cell *cell, uint32_t v);          /* Emit.acc, Emit.panel */
-void row_add(Emit *e, const Cell *cell, uint32_t i, Value v);     /* Emit.across */
+Value row_lanes(Emit *e, uint32_t i, Value v);                    /* Emit.lanes */
+void rows_clear(Contract *c);      /* before a block: its row sums are neutral */
 void rows_leave(Contract *c);      /* after a block: its row sums, for all to see */
 void rows_finish(Contract *c, Value m0, Value m1); /* after the last chunk: what they give */
 

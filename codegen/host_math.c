@@ -148,13 +148,24 @@ static Value math_exp(Build *b, Value x, Value y, Value z) {
   return f_mul(b, value_fma(b, p, low, low), high);
 }
 
-/* 1 / (1 + exp(-x)). Beyond 88.4 the exponential is infinite, as it should be. */
+/* 1 / (1 + exp(-x)), the activation of the paper, in as few operations as it takes: x = r - n log 2,
+ * exp(-r) a polynomial (relative error 3e-9), and 2^n is the low bits of t,
+ * moved. Below -88.3 the result is subnormal, and so 0. */
 static Value math_sigmoid(Build *b, Value x, Value y, Value z) {
   (void)y, (void)z;
-  Value one = real_like(b, 1, x), n, minus = LLVMBuildFNeg(b->at, x, "");
-  Value p = exp_parts(b, clamp(b, minus, -87.3, 89), &n);
-  Value e = f_mul(b, f_add(b, one, p), power_of_two(b, n, LLVMTypeOf(x)));
-  return f_div(b, one, f_add(b, one, e));
+  Value magic = real_like(b, 12582912.0, x), one = real_like(b, 1, x);
+  x = clamp(b, x, -88.3, 87.3);
+  Value t = value_fma(b, x, real_like(b, -1.44269504088896341, x), magic);
+  Value whole = f_sub(b, t, magic);
+  Value r = value_fma(b, whole, real_like(b, 0.693145752, x), x);
+  r = value_fma(b, whole, real_like(b, 1.42860677e-6, x), r);
+  Value e = POLYNOMIAL(b, r, 0.0013814593602991289, -0.008368719271594388, 0.04166838827907009,
+                       -0.16666520612004454, 0.4999999344646089, -1, 1);
+  Type words = type_like(b, b->i32, x);
+  Value n = LLVMBuildShl(b->at, LLVMBuildBitCast(b->at, t, words, ""), word_like(b, 23, x), "");
+  Value power = LLVMBuildAdd(b->at, n, word_like(b, 127u << 23, x), "");
+  power = LLVMBuildBitCast(b->at, power, LLVMTypeOf(x), "");
+  return f_div(b, one, value_fma(b, e, power, one));
 }
 
 /* m / (m + 2) with m = expm1(2x). */

@@ -85,6 +85,32 @@ static Value apply(Emit *e, uint32_t fn, Value x, Value y, Value z) {
   return math_table[fn].rule(b, x, y, z);
 }
 
+/* The product that `operand` is, if it is one of this stage, which every cell then still has. */
+static const Instr *product(const Stage *s, uint32_t operand) {
+  const Instr *n = &s->e->k->instr[operand];
+  return n->op == I_SCALAR && n->fn == FN_mul && n->stage == s->stage ? n : NULL;
+}
+
+/* z + x y, or z - x y, with one rounding where the machine has that. */
+static Value fma_apply(Emit *e, Value x, Value y, Value z, bool minus) {
+  Build *b = &e->b;
+  if (value_wide(x) || value_wide(y) || value_wide(z)) {
+    x = value_splat(b, x, b->isa->width), y = value_splat(b, y, b->isa->width);
+    z = value_splat(b, z, b->isa->width);
+  }
+  return value_fma(b, minus ? LLVMBuildFNeg(b->at, x, "") : x, y, z);
+}
+
+/* A sum or difference with a product is one instruction; NULL if n is none. The rule looks at n
+ * and its operands alone, so that a value has the same bits in whatever kernel it is computed. */
+static Value multiply_add(Stage *s, const Instr *n, const Value *v) {
+  bool minus = n->fn == FN_sub;
+  if (n->fn != FN_add && !minus) return NULL;
+  const Instr *right = product(s, n->b), *left = minus || right ? NULL : product(s, n->a);
+  if (right) return fma_apply(s->e, v[right->a], v[right->b], v[n->a], minus);
+  return left ? fma_apply(s->e, v[left->a], v[left->b], v[n->b], false) : NULL;
+}
+
 /* The value of instruction i, which is no REDUCE, in cell number c. */
 static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
   Emit *e = s->e;
@@ -99,6 +125,8 @@ static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
   case I_ACC: return e->acc(e, cell, c);
   case I_RANDOM: return arg_random(e, n, &cell->at);
   case I_SCALAR: {
+    Value sum = multiply_add(s, n, v);
+    if (sum) return sum;
     uint32_t operands = math_table[n->fn].operands;
     return apply(e, n->fn, v[n->a], operands > 1 ? v[n->b] : NULL, operands > 2 ? v[n->c] : NULL);
   }
@@ -114,18 +142,22 @@ static bool repeats(const Stage *s, uint32_t i, uint32_t c) {
   return c > 0 && (axis == NO_AXIS || !(s->e->varies[i] >> axis & 1));
 }
 
-/* Evaluates an instruction in every cell, once if all would hold the same. */
-static void run(Stage *s, uint32_t i) {
+/* Evaluates an instruction in cell c, or takes it from cell 0 if both would hold the same. */
+static void run(Stage *s, uint32_t i, uint32_t c) {
   bool store = s->e->k->instr[i].op == I_STORE;
   if (store && s->quiet && !s->inside[i]) return;
-  for (uint32_t c = 0; c < s->n; c++)
-    if (!repeats(s, i, c)) s->cell[c].value[i] = evaluate(s, i, c);
-    else if (!store) s->cell[c].value[i] = s->cell[0].value[i];
+  if (!repeats(s, i, c)) s->cell[c].value[i] = evaluate(s, i, c);
+  else if (!store) s->cell[c].value[i] = s->cell[0].value[i];
+}
+
+static void run_all(Stage *s, uint32_t i) {
+  for (uint32_t c = 0; c < s->n; c++) run(s, i, c);
 }
 
 void stage_before(Stage *s) {
   for (uint32_t i = 0; i < s->e->k->ninstr; i++)
-    if (s->e->k->instr[i].stage == s->stage && !s->inside[i] && !s->late[i]) run(s, i);
+    if (s->e->k->instr[i].stage == s->stage && !s->inside[i] && !s->late[i])
+      run_all(s, i);
 }
 
 /* The value as a vector; lanes beyond the row's end are neutral if the sum goes along them. */
@@ -138,34 +170,44 @@ static Value summand(Stage *s, const Instr *n, uint32_t c, bool across) {
   return value_choose(b, lane_mask(b, lanes), v, stage_neutral(b, n, v));
 }
 
-/* Adds the cells up and hands the vector on. */
-static void hand_on(Stage *s, uint32_t i) {
-  const Instr *n = &s->e->k->instr[i];
-  Value v = summand(s, n, 0, true);
-  for (uint32_t c = 1; c < s->n; c++)
-    v = math_table[n->fn].rule(&s->e->b, v, summand(s, n, c, true), NULL);
-  s->e->across(s->e, s->cell, i, v);
+/* `sum` and the value of cell c; all lanes of `sum` count if `across`. */
+static Value join(Stage *s, const Instr *n, uint32_t c, Value sum, bool across) {
+  const Value *v = s->cell[c].value;
+  const Instr *p = n->fn == FN_add ? product(s, n->a) : NULL;
+  bool whole = !across || s->cell[c].at.lanes >= s->e->b.isa->width;
+  if (p && whole) return fma_apply(s->e, v[p->a], v[p->b], sum, false);
+  Value more = value_wide(sum) ? summand(s, n, c, across) : v[n->a];
+  return math_table[n->fn].rule(&s->e->b, sum, more, NULL);
 }
 
-/* Adds the cells' values to their sums. */
-static void accumulate(Stage *s, uint32_t i, uint32_t way) {
+/* Adds a cell to the lanes that the caller keeps, which are fetched for the first cell of a step and
+ * given back after the last. */
+static void hand_on(Stage *s, uint32_t i, uint32_t c) {
+  Emit *e = s->e;
+  Value sum = c == 0 ? e->lanes(e, i, NULL) : s->cell[c - 1].value[i];
+  s->cell[c].value[i] = sum = join(s, &e->k->instr[i], c, sum, true);
+  if (c + 1 == s->n) e->lanes(e, i, sum);
+}
+
+/* Adds a cell's value to its sum. */
+static void accumulate(Stage *s, uint32_t i, uint32_t way, uint32_t c) {
   Build *b = &s->e->b;
-  const Instr *n = &s->e->k->instr[i];
   Type t = sum_type(s, i);
-  for (uint32_t c = 0; c < s->n; c++) {
-    Value v = s->cell[c].value[n->a], old = build_get(b, s->sum[i][way][c], t);
-    if (t == b->vector) v = summand(s, n, c, stage_across(s));
-    build_set(b, s->sum[i][way][c], math_table[n->fn].rule(b, old, v, NULL));
-  }
+  Value *slot = &s->sum[i][way][c];
+  build_set(b, *slot, join(s, &s->e->k->instr[i], c, build_get(b, *slot, t), stage_across(s)));
 }
 
+/* Cell after cell: fewer values are alive at a time than instruction after instruction. */
 void stage_step(Stage *s, uint32_t way) {
-  for (uint32_t i = 0; i < s->e->k->ninstr; i++) {
-    if (!s->inside[i]) continue;
-    if (hands_on(s, i)) hand_on(s, i);
-    else if (reduces(&s->e->k->instr[i])) accumulate(s, i, way);
-    else run(s, i);
-  }
+  const Instr *instr = s->e->k->instr;
+  uint32_t n = s->e->k->ninstr;
+  for (uint32_t c = 0; c < s->n; c++)
+    for (uint32_t i = 0; i < n; i++) {
+      if (!s->inside[i]) continue;
+      if (hands_on(s, i)) hand_on(s, i, c);
+      else if (reduces(&instr[i])) accumulate(s, i, way, c);
+      else run(s, i, c);
+    }
 }
 
 /* Adds the sums of way 0 to those of way 1 and clears them: a block of rows is done. */
@@ -216,7 +258,7 @@ void stage_close(Stage *s) {
 
 void stage_after(Stage *s) {
   for (uint32_t i = 0; i < s->e->k->ninstr; i++)
-    if (s->late[i]) run(s, i);
+    if (s->late[i]) run_all(s, i);
 }
 
 /* Sets the indices of `axes` from their flat index, the last axis running fastest. */

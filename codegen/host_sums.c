@@ -112,7 +112,7 @@ void phase_epilogue(Contract *c, Panel *p) {
   for (uint32_t v = 0; v < p->n; v++)
     index_split(e, kernel_axes(e->k, PART_M), value_add(b, c->block, l.index), p->cell[v].at.index);
   c->row = at_element(b, b->f32, base, value_mul(b, l.index, c->tile));
-  c->row_number = l.index, c->column = p->column;
+  c->row_number = l.index;
   stage_step(&s, 0);
   loop_end(b, &l);
   sums_flush(c, p, &s);
@@ -141,16 +141,22 @@ static Value lanes_address(Contract *c, uint32_t i, Value row) {
   return scratch_at(c, at, value_mul(&c->e->b, row, c->e->b.isa->width));
 }
 
-/* Adds a vector of this row's values to the lanes of sum i; the first panel begins them. */
-void row_add(Emit *e, const Cell *cell, uint32_t i, Value v) {
-  (void)cell;
+/* The lanes of sum i at the row that the epilogue is at, or v in their place. */
+Value row_lanes(Emit *e, uint32_t i, Value v) {
   Contract *c = e->contract;
-  Build *b = &e->b;
-  const Instr *n = &e->k->instr[i];
-  Value at = lanes_address(c, i, c->row_number), old = load_as(b, b->vector, at, 4);
-  Value first = LLVMBuildICmp(b->at, LLVMIntEQ, c->column, int_of(b, 0), "");
-  old = value_choose(b, first, stage_neutral(b, n, old), old);
-  store_to(b, math_table[n->fn].rule(b, old, v, NULL), at, 4);
+  Value at = lanes_address(c, i, c->row_number);
+  return v ? store_to(&e->b, v, at, 4), v : load_as(&e->b, e->b.vector, at, 4);
+}
+
+void rows_clear(Contract *c) {
+  Build *b = &c->e->b;
+  const Instr *instr = c->e->k->instr;
+  Loop l = loop_begin(b, int_of(b, 0), c->rows, 1);
+  for (uint32_t i = 0; i < c->e->k->ninstr; i++)
+    if (sums_rows(c->e->k, i))
+      store_to(b, stage_neutral(b, &instr[i], LLVMConstNull(b->vector)),
+               lanes_address(c, i, l.index), 4);
+  loop_end(b, &l);
 }
 
 /* Where chunk `piece` along n leaves its part of sum i for row m. */
@@ -161,45 +167,83 @@ static Value part_address(Contract *c, uint32_t i, Value piece, Value m) {
   return at_element(b, b->f32, at_offset(b, b->f32, c->e->workspace, at), index);
 }
 
-void rows_leave(Contract *c) {
-  Emit *e = c->e;
-  Build *b = &e->b;
-  Loop l = loop_begin(b, int_of(b, 0), c->rows, 1);
-  for (uint32_t i = 0; i < e->k->ninstr; i++) {
-    if (!sums_rows(e->k, i)) continue;
-    Value v = load_as(b, b->vector, lanes_address(c, i, l.index), 4);
-    v = lanes_fold(b, &e->k->instr[i], v);
-    store_to(b, v, part_address(c, i, c->piece_n, value_add(b, c->block, l.index)), 4);
-  }
+/* Segments of x and y in turn, of each its lower (or upper) half: x0 y0 x1 y1 ... */
+static Value halves(Build *b, Value x, Value y, uint32_t segment, bool upper) {
+  Value mask[MAX_WIDTH];
+  uint32_t n = 0, width = b->isa->width, half = segment / 2;
+  for (uint32_t at = 0; at < width; at += segment)
+    for (uint32_t side = 0; side < 2; side++)
+      for (uint32_t i = 0; i < half; i++)
+        mask[n++] = LLVMConstInt(b->i32, at + side * width + (upper ? half : 0) + i, 0);
+  return LLVMBuildShuffleVector(b->at, x, y, LLVMConstVector(mask, n), "");
+}
+
+/* A vector whose lane i is the sum of the lanes of row i: vectors are joined pair by pair, and
+ * each joining halves the lanes that a row still has. Rows enter in the order of their bits
+ * reversed, and so leave in their own. */
+static Value rows_fold(Contract *c, uint32_t i, Value row) {
+  Build *b = &c->e->b;
+  Value v[MAX_WIDTH];
+  uint32_t width = b->isa->width;
+  for (uint32_t r = 0; r < width; r++)
+    v[r] = load_as(b, b->vector, lanes_address(c, i, value_add(b, row, int_of(b, r))), 4);
+  for (uint32_t segment = width; segment > 1; segment /= 2)
+    for (uint32_t r = 0; r < segment / 2; r++) {
+      Value x = v[r], y = v[r + segment / 2];
+      v[r] = math_table[c->e->k->instr[i].fn].rule(b, halves(b, x, y, segment, false),
+                                                   halves(b, x, y, segment, true), NULL);
+    }
+  return v[0];
+}
+
+/* Leaves the block's sums number i, a vector of rows at a time, then row by row. */
+static void sum_leave(Contract *c, uint32_t i) {
+  Build *b = &c->e->b;
+  uint32_t width = b->isa->width;
+  Value whole = LLVMBuildAnd(b->at, c->rows, int_of(b, -(int64_t)width), "");
+  Loop l = loop_begin(b, int_of(b, 0), whole, width);
+  Value v = rows_fold(c, i, l.index);
+  store_to(b, v, part_address(c, i, c->piece_n, value_add(b, c->block, l.index)), 4);
+  loop_end(b, &l);
+  l = loop_begin(b, whole, c->rows, 1);
+  v = lanes_fold(b, &c->e->k->instr[i], load_as(b, b->vector, lanes_address(c, i, l.index), 4));
+  store_to(b, v, part_address(c, i, c->piece_n, value_add(b, c->block, l.index)), 4);
   loop_end(b, &l);
 }
 
-/* All parts of sum i for row m, in their order. */
-static Value parts_sum(Contract *c, uint32_t i, Value m) {
+void rows_leave(Contract *c) {
+  for (uint32_t i = 0; i < c->e->k->ninstr; i++)
+    if (sums_rows(c->e->k, i)) sum_leave(c, i);
+}
+
+/* All parts of sum i from row m on, in their order; as many rows as t has lanes. */
+static Value parts_sum(Contract *c, uint32_t i, Value m, Type t) {
   Build *b = &c->e->b;
   const Instr *n = &c->e->k->instr[i];
-  Value sum = build_slot(b, b->f32);
-  build_set(b, sum, stage_neutral(b, n, LLVMConstNull(b->f32)));
+  Value sum = build_slot(b, t);
+  build_set(b, sum, stage_neutral(b, n, LLVMConstNull(t)));
   Loop l = loop_begin(b, int_of(b, SEED(207, 1, 0)), int_of(b, c->s.pieces_n), 1);
-  Value part = load_as(b, b->f32, part_address(c, i, l.index, m), 4);
-  build_set(b, sum, math_table[n->fn].rule(b, build_get(b, sum, b->f32), part, NULL));
+  Value part = load_as(b, t, part_address(c, i, l.index, m), 4);
+  build_set(b, sum, math_table[n->fn].rule(b, build_get(b, sum, t), part, NULL));
   loop_end(b, &l);
-  return build_get(b, sum, b->f32);
+  return build_get(b, sum, t);
 }
 
-/* STAGE_ROW for rows [m0, m1). */
-static void stage_rows(Contract *c, Value m0, Value m1) {
+/* STAGE_ROW for rows [m0, m1), `lanes` at a time. */
+static void stage_rows(Contract *c, Value m0, Value m1, uint32_t lanes) {
   Emit *e = c->e;
   Build *b = &e->b;
+  uint16_t axes = kernel_axes(e->k, PART_M);
   Cell cell = {.at = c->origin};
-  cell.at.axis = NO_AXIS;
+  cell.at.axis = lanes > 1 ? axis_last(e->k, PART_M) : NO_AXIS, cell.at.lanes = lanes;
   Stage s;
-  stage_open(&s, e, STAGE_ROW, kernel_axes(e->k, PART_M), &cell, 1, 1);
+  stage_open(&s, e, STAGE_ROW, axes, &cell, 1, 1);
   stage_before(&s);
-  Loop l = loop_begin(b, m0, m1, 1);
-  index_split(e, kernel_axes(e->k, PART_M), l.index, cell.at.index);
+  Loop l = loop_begin(b, m0, m1, lanes);
+  index_split(e, axes, l.index, cell.at.index);
   for (uint32_t i = 0; i < e->k->ninstr; i++)
-    if (sums_rows(e->k, i)) cell.value[i] = parts_sum(c, i, l.index);
+    if (sums_rows(e->k, i))
+      cell.value[i] = parts_sum(c, i, l.index, lanes > 1 ? b->vector : b->f32);
   stage_step(&s, 0);
   loop_end(b, &l);
 }
@@ -218,6 +262,11 @@ void rows_finish(Contract *c, Value m0, Value m1) {
   Build *b = &c->e->b;
   Branch last = branch_begin(b, ticket_take(c));
   store_to(b, LLVMConstInt(b->i32, 0, 0), at_element(b, b->i32, c->e->workspace, c->piece_m), 4);
-  stage_rows(c, m0, m1);
+  Value whole = m0;
+  if (axes_count(c->e->k, PART_M) == 1) { /* rows lie beside each other: by vectors */
+    Value n = LLVMBuildAnd(b->at, LLVMBuildSub(b->at, m1, m0, ""), int_of(b, -(int64_t)b->isa->width), "");
+    stage_rows(c, m0, whole = value_add(b, m0, n), b->isa->width);
+  }
+  stage_rows(c, whole, m1, 1);
   branch_end(b, &last);
 }
