@@ -16,7 +16,7 @@ void cuda_undone(Cuda *c, CUresult code, const char *call, const char *file, int
   Fault f = {0};
   if (cuda_result(&c->cu, code, call, file, line, &f) || c->fault.code) return;
   c->fault = f;
-  fault_note(&f);
+  if (c->closing) fault_note(&f);
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -121,6 +121,7 @@ static void cuda_wait(Device *d) {
 /* Also of a device that was only half opened: what is there is given back in reverse. */
 static void cuda_close(Device *d) {
   Cuda *c = cuda_of(d);
+  c->closing = true;
   if (c->stream) cuda_undo(c, cuStreamSynchronize, c->stream);
   cuda_phases_close(c);
   if (c->stage) cuda_undo(c, cuMemFreeHost, c->stage);

@@ -1,6 +1,6 @@
 /* cuda_device.h: what the files of the CUDA device share: the device itself. One context (the
- * device's primary one), one stream, one module; the arena of the plan, the workspace of its kernels,
- * and pinned memory through which everything passes. */
+ * device's primary one), one stream, one module; the arena of the plan, the workspace of its
+ * kernels, and pinned memory through which everything passes. */
 #ifndef LCW_CUDA_DEVICE_H
 #define LCW_CUDA_DEVICE_H
 #include "cuda_driver.h"
@@ -25,6 +25,7 @@ typedef struct Cuda {
   CUdeviceptr arena, workspace;
   char *stage; /* pinned, STAGE_BYTES */
   CudaPhases *phases;
+  bool closing;
   char isa[16], name[128], about[256];
 } Cuda;
 
@@ -34,7 +35,7 @@ typedef struct Cuda {
             __LINE__)
 bool cuda_done(Cuda *c, CUresult code, const char *call, const char *file, int line);
 
-/* What is taken is given back even after a fault; a failure of that alone is a note. */
+/* What was taken is given back even after a fault. At the close a failure of that alone is a note. */
 #define cuda_undo(c, call, ...) \
   cuda_undone(c, (c)->cu.call(__VA_ARGS__), #call, __FILE__, __LINE__)
 void cuda_undone(Cuda *c, CUresult code, const char *call, const char *file, int line);
@@ -46,7 +47,8 @@ void cuda_upload(Cuda *c, CUdeviceptr to, const void *from, uint64_t n);
 
 /* ---- cuda_code.c --------------------------------------------------------------------------- */
 
-/* Loads the best image and finds the functions of the plan in it; checks that they can be launched. */
+/* Loads the best image and finds the functions of the plan in it; proves that the device can launch
+ * them. */
 bool cuda_code_open(Cuda *c, const PlanImage *image, Fault *f);
 
 /* ---- cuda_phase.c -------------------------------------------------------------------------- */

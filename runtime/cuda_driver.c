@@ -1,5 +1,5 @@
-/* cuda_driver.c: see cuda_driver.h. What cannot be had is said with what to install; nothing else is
- * ever used in its place. */
+/* cuda_driver.c: see cuda_driver.h. What cannot be had is said with what to install; nothing else
+ * is ever used in its place. */
 #include "cuda_driver.h"
 #include <dlfcn.h>
 #include <string.h>
@@ -17,9 +17,9 @@ static const Entry entry[] = {
 
 /* ---- results ----------------------------------------------------------------------------- */
 
-static const char LOST[] = "the device gave up this run; the last checkpoint is untouched: --resume "
-                           "goes on from it. --driver=sim --sim-checks=all names the kernel, the "
-                           "line and the thread";
+static const char LOST[] = "the device gave up this run; the last checkpoint is untouched: "
+                           "--resume goes on from it. --driver=sim --sim-checks=all names the "
+                           "kernel, the line and the thread";
 static const char NO_DEVICE[] = "nvidia-smi lists the GPUs that the driver sees; --driver=sim runs "
                                 "on a simulated one";
 static const char BUSY[] = "nvidia-smi shows who uses the GPU; --device=cuda:N takes another one";
@@ -40,7 +40,8 @@ static const struct { CUresult code; int exit; const char *help; } advice[] = {
     {CUDA_ERROR_NOT_PERMITTED, LCW_DEVICE, BUSY},
     {CUDA_ERROR_SYSTEM_NOT_READY, LCW_DEVICE, BROKEN},
     {CUDA_ERROR_SYSTEM_DRIVER_MISMATCH, LCW_DEVICE, BROKEN},
-    {CUDA_ERROR_NO_BINARY_FOR_GPU, LCW_DEVICE, "build with --target=sm_NN of this GPU, or with ptx"},
+    {CUDA_ERROR_NO_BINARY_FOR_GPU, LCW_DEVICE,
+     "build with --target=sm_NN of this GPU, or with ptx"},
     {CUDA_ERROR_UNSUPPORTED_PTX_VERSION, LCW_DEVICE,
      "the driver is older than the compiler of this code: a newer driver, or "
      "--target=sm_NN of this GPU, which needs no compiler in the driver"},

@@ -15,7 +15,7 @@ typedef struct CudaDriver {
 
 /* Opens and initialises a driver. `choice`: NULL, libcuda.so.1 of the system; "sim", the simulated
  * device that comes with lcwc (liblcwsim.so beside the program, or in ../lib/lcwc); else a path. */
-/* It stays loaded to the end of the program, because threads of its own may outlive what is closed. */
+/* It stays loaded to the end of the program: threads of its own may outlive what is closed. */
 bool cuda_driver_open(CudaDriver *cu, const char *choice, Fault *f);
 
 /* False with the fault, if a call to the driver gave `code`; `call` is its text. */

@@ -4,7 +4,7 @@
  *
  * In: the data set, which is put on the device once, and for each run of a phase the rows of its
  * batch. FEED and FETCH are entries of a table of moves, neighbours among them one launch of
- * lcw_gather (prelude.cu); what was fetched lies in one block, which the graph copies to the host last. */
+ * lcw_gather (prelude.cu); what was fetched lies in one block, which is copied to the host last. */
 #include <stdlib.h>
 #include <string.h>
 #include "cuda_device.h"
@@ -32,7 +32,7 @@ struct CudaPhases {
   const Executor *e;
   CUdeviceptr block;                     /* of all that follows, in this order */
   CUdeviceptr moves, scale, shift, feeding, output;
-  CUdeviceptr data;                      /* train samples, train labels, test samples, test labels */
+  CUdeviceptr data;                      /* samples and labels that train, then those that test */
   Table train, test;
   bool staged;                           /* the data stay on the host: `data` is one batch */
   char *pinned, *pinned_output, *pinned_rows;
@@ -126,7 +126,8 @@ static void phase_fetch(Device *d, uint32_t step) {
   Cuda *c = cuda_of(d);
   CudaPhases *q = c->phases;
   uint32_t buf = step_of(c->plan, step)->a;
-  uint64_t *range = q->fetched[phase_of(c->plan, step)], at = q->e->at[buf], end = at + plan_buf(c->plan, buf)->bytes;
+  uint64_t *range = q->fetched[phase_of(c->plan, step)];
+  uint64_t at = q->e->at[buf], end = at + plan_buf(c->plan, buf)->bytes;
   if (range[1] == 0 || at < range[0]) range[0] = at;
   if (end > range[1]) range[1] = end;
   moves_launch(c, step, 1);
@@ -151,8 +152,9 @@ static bool stage_open(Cuda *c, uint64_t wanted, Fault *f) {
   uint64_t bytes = sample + aligned(batch * s->label_bytes);
   void *rows = NULL;
   Fault note = {0};
-  fault_set(&note, 0, "the data set, %.1f MiB, does not fit on %s beside the network: the samples of "
-                      "each step are copied from the host",
+  fault_set(&note, 0,
+            "the data set, %.1f MiB, does not fit on %s beside the network: the samples of each "
+            "step are copied from the host",
             (double)wanted / (1 << 20), c->name);
   fault_note(&note);
   c->fault = (Fault){0};
@@ -289,7 +291,8 @@ static bool blocks_open(Cuda *c, Fault *f) {
   uint64_t moves = aligned((uint64_t)q->move_of[c->plan->nstep] * sizeof(Move));
   q->feeding_bytes = sizeof(Feeding) + c->plan->set.batch * sizeof(uint32_t);
   uint64_t feeding = aligned(q->feeding_bytes), output = aligned(e->output_bytes);
-  if (!cuda_memory(c, &q->block, moves + 2 * channels + feeding + output, "what is fed and fetched"))
+  uint64_t all = moves + 2 * channels + feeding + output;
+  if (!cuda_memory(c, &q->block, all, "what is fed and fetched"))
     return device_ok(&c->device, f);
   q->moves = q->block;
   q->scale = q->moves + moves;

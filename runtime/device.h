@@ -15,8 +15,8 @@ typedef struct Device Device;
 struct Batch;
 struct Executor;
 
-/* A device that records the steps of a phase once and replays them. Between begin() and end() its
- * launches, copies and zeros are recorded, or done at once if there is nothing to record them with. */
+/* A device that records the steps of a phase once and replays them: what it is asked for between
+ * begin() and end() is recorded. */
 typedef struct Recorder {
   /* Once, when all else is open: where the phases are fed from. */
   bool (*open)(Device *, const struct Executor *, Fault *);

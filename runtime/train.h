@@ -11,12 +11,12 @@
  *   o.argc, o.argv                           for run.json
  *   return train_run(&model, &o);
  *
- * o.device says where it runs. The Plans are proved here by plan_check(). The result is the exit code; messages are on stderr, the closing line or the JSON object on
- * stdout. A run ended by SIGINT, SIGTERM or SIGHUP saves and does not return. Shape and number
- * of classes of a data set, before there is a Plan: data_peek(). A checkpoint's source, net and
- * arguments, for `lcwc eval` and `--resume` without the file: checkpoint_open(),
- * checkpoint_meta(). A plan's text: plan_print(). `lcwc export`: export_run(); `lcwc plot`:
- * plot_run(), which is not in liblcwrt.a. */
+ * o.device says where it runs; plan_check() proves the Plan here. The result is the exit code;
+ * messages are on stderr, the closing line or the JSON object on stdout. A run ended by SIGINT,
+ * SIGTERM or SIGHUP saves and does not return. Shape and number of classes of a data set, before
+ * there is a Plan: data_peek(). A checkpoint's source, net and arguments, for `lcwc eval` and
+ * `--resume` without the file: checkpoint_open(), checkpoint_meta(). A plan's text: plan_print().
+ * `lcwc export`: export_run(); `lcwc plot`: plot_run(), which is not in liblcwrt.a. */
 #ifndef LCW_TRAIN_H
 #define LCW_TRAIN_H
 #include "model_code.h"
