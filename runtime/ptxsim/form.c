@@ -516,7 +516,8 @@ bool operand_is_predicate(const Instruction *n, uint32_t index, bool to) {
 }
 
 bool form_decode(Loader *l, Token word, Instruction *n) {
-  int row = operation_find(l->sim, word);
+  bool may_pack = token_is(&word, "mov.b32") || token_is(&word, "mov.b64");
+  int row = may_pack ? NONE : operation_find(l->sim, word);
   Parts p;
   if (row != NONE) return row_decode(l, row, n);
   uint32_t first = 0;
