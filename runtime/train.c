@@ -97,7 +97,7 @@ static bool load(Train *t, const char *name, Fault *f) {
 static bool go_on(Train *t, Fault *f) {
   Fault second = {0};
   if (load(t, CHECKPOINT_LAST, f)) return true;
-  if (faccessat(t->folder.fd, CHECKPOINT_PREVIOUS, 0, 0)) return false;
+  if (f->code != LCW_DATA || faccessat(t->folder.fd, CHECKPOINT_PREVIOUS, 0, 0)) return false;
   progress_clear(&t->progress);
   fault_note(f);
   return load(t, CHECKPOINT_PREVIOUS, &second);

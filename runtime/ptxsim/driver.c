@@ -124,6 +124,7 @@ static CUresult call_enter(CallId id) {
   CUresult fail = injected(id);
   if (fail != CUDA_SUCCESS) {
     if (loses_context(fail)) d->fault = fail;
+    if (id == CALL_cuStreamEndCapture) captures_drop(); /* also an end that fails is one */
     return fail;
   }
   if (needs == FREE) return CUDA_SUCCESS;

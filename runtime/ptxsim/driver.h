@@ -113,6 +113,8 @@ Stream *stream_find(CUstream handle);
 CUresult stream_give(Stream *s, const Op *op);
 /* Runs everything that streams were given. */
 CUresult streams_drain(void);
+/* Ends all captures without a graph. */
+void captures_drop(void);
 /* Breaks captures that a call like this may not be made in; true if there was one. */
 bool capture_broken(void);
 

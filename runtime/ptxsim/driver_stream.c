@@ -288,6 +288,15 @@ bool capture_broken(void) {
   return broken;
 }
 
+void captures_drop(void) {
+  for (Object *o = driver()->object; o; o = o->next) {
+    Stream *s = (Stream *)(void *)o;
+    if (o->kind != OBJECT_STREAM) continue;
+    ops_free(&s->captured);
+    s->capture = CAPTURE_NONE;
+  }
+}
+
 CUresult do_cuStreamBeginCapture(CUstream stream, int mode) {
   Stream *s = stream_find(stream);
   if (!s) return CUDA_ERROR_INVALID_HANDLE;
