@@ -163,7 +163,7 @@ void sim_counters_json(const Sim *sim, SimText *out) {
   sim_text_add(out, "},\"functions\":[");
   for (size_t i = 0; i < sim->ncounted; i++) {
     sim_text_add(out, "%s{\"name\":", i ? "," : "");
-    text_json(out, sim->counted[i].name);
+    sim_text_json(out, sim->counted[i].name);
     sim_text_add(out, ",");
     counters_json(&sim->counted[i].counters, out);
     sim_text_add(out, "}");

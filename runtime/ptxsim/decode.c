@@ -270,7 +270,8 @@ static bool targets_read(Loader *l, Token name) {
 
 static bool label_read(Loader *l, Token name) {
   if (load_accept(l, ".branchtargets")) return targets_read(l, name);
-  l->label[label_named(l, name)] = l->f->ncode;
+  uint32_t which = label_named(l, name);
+  l->label[which] = l->f->ncode;
   return true;
 }
 

@@ -68,6 +68,7 @@ static void select_do(Warp *w, const Instruction *n, Mask mask) {
 static void logic_do(Warp *w, const Instruction *n, Mask mask) {
   Mask a = w->predicate[n->from[0]], b = w->predicate[n->from[1]];
   switch (n->mode) {
+  case LOGIC_SET: a = (Mask)n->immediate; break;
   case LOGIC_NOT: a = ~a; break;
   case LOGIC_AND: a &= b; break;
   case LOGIC_OR: a |= b; break;

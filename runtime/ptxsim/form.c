@@ -400,7 +400,12 @@ static bool form_move(Loader *l, Parts *p, Instruction *n) {
   uint64_t address;
   if (parts_take(p, "pred")) {
     n->kind = KIND_LOGIC, n->mode = LOGIC_MOV, n->nto = n->nfrom = 1;
-    return operand_predicate(l, &n->to[0]) && load_expect(l, ",") && operand_predicate(l, &n->from[0]);
+    if (!operand_predicate(l, &n->to[0]) || !load_expect(l, ",")) return false;
+    if (l->lex.token.length && l->lex.token.at[0] == '%') return operand_predicate(l, &n->from[0]);
+    n->mode = LOGIC_SET, n->nfrom = 0; /* a literal: 0, 1 or -1 */
+    if (!load_number(l, &address)) return false;
+    n->immediate = address ? -1 : 0;
+    return true;
   }
   if (!type_take(l, p, n)) return false;
   uint32_t size = n->size < 4 ? 4 : n->size;

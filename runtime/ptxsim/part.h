@@ -44,7 +44,7 @@ void pool_release(Pool *p);
 /* Doubles an array of the pool when it is full. */
 void *pool_grow(Pool *p, void *array, size_t used, size_t *room, size_t each);
 
-void text_json(SimText *t, const char *s); /* quoted and escaped */
+void sim_text_json(SimText *t, const char *s); /* quoted and escaped */
 
 /* ---- instructions ---------------------------------------------------------------------------- */
 
@@ -103,7 +103,7 @@ typedef struct {
 enum { ACCESS_WEAK, ACCESS_READ_ONLY, ACCESS_SYNC };  /* mode of LOAD, STORE */
 enum { SHUFFLE_BFLY, SHUFFLE_DOWN, SHUFFLE_UP, SHUFFLE_IDX };
 enum { VOTE_ALL, VOTE_ANY, VOTE_UNI, VOTE_BALLOT, VOTE_ACTIVE };
-enum { LOGIC_MOV, LOGIC_NOT, LOGIC_AND, LOGIC_OR, LOGIC_XOR };
+enum { LOGIC_SET, LOGIC_MOV, LOGIC_NOT, LOGIC_AND, LOGIC_OR, LOGIC_XOR };
 enum { FENCE_BLOCK, FENCE_DEVICE };
 /*             name  over 32 bits; `a` is in memory                                              */
 #define ATOMICS(X)                                                                               \

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default) /* the rest of the device is built hidden */
+
 typedef struct Sim Sim;
 typedef struct SimModule SimModule;
 typedef struct SimFunction SimFunction;
@@ -175,5 +177,7 @@ const SimCounters *sim_function_counters(const Sim *sim, size_t index, const cha
 void sim_counters_reset(Sim *sim);
 /* One object, schema lcwc.sim/1: settings, total, functions. */
 void sim_counters_json(const Sim *sim, SimText *out);
+
+#pragma GCC visibility pop
 
 #endif

@@ -28,7 +28,7 @@ void sim_text_release(SimText *t) {
   *t = (SimText){0};
 }
 
-void text_json(SimText *t, const char *s) {
+void sim_text_json(SimText *t, const char *s) {
   sim_text_add(t, "\"");
   for (; *s; s++) {
     unsigned char c = (unsigned char)*s;
