@@ -1,6 +1,7 @@
 /* execute.c: a warp. Its lanes are groups, each with a program counter; the group that is furthest
  * behind runs until it meets another one, splits, waits or ends. An instruction is done for all
- * lanes of the group at once, where its predicate lets them. */
+ * lanes of the group at once, where its predicate lets them. Before an instruction that wants the
+ * whole warp a group waits for the others, as paths that join may lie anywhere in the text. */
 #include "part.h"
 #include <string.h>
 
@@ -279,6 +280,16 @@ static bool control_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mas
   }
 }
 
+/* Instructions that lanes of a warp do together: whoever comes first waits for the others. */
+static bool wants_all(const Instruction *n) {
+  switch ((Kind)n->kind) {
+  case KIND_SHUFFLE: case KIND_MATRIX: case KIND_MULTIPLY: case KIND_WARP_SYNC: case KIND_BARRIER:
+  case KIND_COMMIT: case KIND_WAIT: return true;
+  case KIND_VOTE: return n->mode != VOTE_ACTIVE;
+  default: return false;
+  }
+}
+
 /* Runs a group until it reaches `meet`, where another one is, or for another reason. */
 static void group_run(Warp *w, Group *g, uint32_t meet) {
   Block *b = w->block;
@@ -288,6 +299,11 @@ static void group_run(Warp *w, Group *g, uint32_t meet) {
   while (pc != meet && !b->stop) {
     const Instruction *n = &code[pc];
     Mask mask = active;
+    if (active != w->live && !g->forced && wants_all(n)) {
+      g->held = true;
+      break;
+    }
+    g->forced = false;
     if (n->guard != NONE) mask &= n->guard_not ? ~w->predicate[n->guard] : w->predicate[n->guard];
     if (n->checked) registers_check(w, n, pc, active, mask);
     b->count[pc]++;
@@ -317,11 +333,17 @@ static Group *group_next(Warp *w, uint32_t *meet) {
     }
     for (uint32_t j = i + 1; j < w->ngroup;) {
       if (w->group[j].pc != g->pc || w->group[j].waiting != g->waiting) { j++; continue; }
-      g->mask |= w->group[j].mask;
+      g->mask |= w->group[j].mask, g->held = g->forced = false;
       w->group[j] = w->group[--w->ngroup];
     }
-    if (!g->waiting && (!first || g->pc < first->pc)) first = g;
+    if (g->held && g->mask == w->live) g->held = false;
+    if (!g->waiting && !g->held && (!first || g->pc < first->pc)) first = g;
   }
+  for (uint32_t i = 0; !first && i < w->ngroup; i++)
+    if (!w->group[i].waiting) {
+      first = &w->group[i];
+      first->held = false, first->forced = true;
+    }
   *meet = UINT32_MAX;
   for (uint32_t i = 0; first && i < w->ngroup; i++)
     if (&w->group[i] != first && !w->group[i].waiting && w->group[i].pc < *meet) *meet = w->group[i].pc;

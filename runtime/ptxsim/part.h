@@ -219,8 +219,9 @@ bool bits_all(const uint8_t *bits, uint64_t first, uint64_t n);
 typedef struct Launch Launch;
 typedef struct Block Block;
 
-/* Lanes of a warp that are at the same place. */
-typedef struct { uint32_t pc; Mask mask; bool waiting; } Group;
+/* Lanes of a warp that are at the same place. held: before an instruction that wants all lanes,
+ * until the others come; forced: they can't come any more. */
+typedef struct { uint32_t pc; Mask mask; bool waiting, held, forced; } Group;
 
 /* An asynchronous copy that is under way. */
 typedef struct {
