@@ -131,7 +131,9 @@ void prologue_print(Emit *e, const Tile *t, const SumPlan *p) {
   emit_line(e, "/* sums over K: %d columns a thread, %u threads a column */", PROLOGUE_GROUP,
             p->lanes);
   emit_block(e);
+  int32_t columns = part_extent(e, PART_N);
   e->only = only;
+  e->live[PART_N] = columns % t->columns ? emit_printf(e, "n < %d", columns) : NULL;
   emit_line(e, "const int group = n0 + thread_index() %% %u * %d, n = group;", BLOCK / p->lanes,
             PROLOGUE_GROUP);
   values_declare(e, STAGE_PROLOGUE, IN_N, PROLOGUE_GROUP);
@@ -141,7 +143,7 @@ void prologue_print(Emit *e, const Tile *t, const SumPlan *p) {
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (stage_reduces(e, i, STAGE_PROLOGUE))
       emit_line(e, "f32_store_4(over_k_%u + thread_index() * 4, v%u);", i, i);
-  e->only = NULL;
+  e->only = NULL, e->live[PART_N] = NULL;
   emit_close(e);
   prologue_join_print(e, p, t);
 }

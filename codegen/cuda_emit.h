@@ -79,7 +79,7 @@ bool stage_has(const Emit *e, uint32_t stage, uint32_t parts);
 
 enum { GROUP = 4 };
 
-uint32_t axis_last(const Kernel *k, AxisPart part);          /* the fastest of a part */
+uint32_t part_last(const Kernel *k, AxisPart part);          /* the fastest of a part */
 uint64_t axis_neighbours(const Kernel *k, uint32_t axis);    /* elements that it makes neighbours */
 void axes_arrange(Kernel *k);  /* the axis along which most arguments have neighbours comes last */
 bool program_short(const Kernel *k);                         /* worth to be repeated in the text */

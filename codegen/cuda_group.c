@@ -11,7 +11,7 @@ enum { SHORT_PROGRAM = 48, RANDOM_WEIGHT = 24 };
 
 /* ---- axes ----------------------------------------------------------------------------------- */
 
-uint32_t axis_last(const Kernel *k, AxisPart part) {
+uint32_t part_last(const Kernel *k, AxisPart part) {
   uint32_t last = 0;
   for (uint32_t a = 0; a < k->naxis; a++)
     if (k->part[a] == part) last = a;
@@ -53,7 +53,7 @@ static void axis_to_end(Kernel *k, uint32_t axis) {
 
 void axes_arrange(Kernel *k) {
   for (AxisPart part = PART_P; part <= PART_R; part++) {
-    uint32_t best = axis_last(k, part);
+    uint32_t best = part_last(k, part);
     for (uint32_t a = 0; a < k->naxis; a++)
       if (k->part[a] == part && axis_neighbours(k, a) > axis_neighbours(k, best)) best = a;
     if (kernel_axes(k, part)) axis_to_end(k, best);
@@ -96,7 +96,7 @@ bool program_short(const Kernel *k) {
 }
 
 bool groups_find(const Kernel *k, AxisPart part, bool *grouped, bool *level) {
-  uint32_t axis = axis_last(k, part);
+  uint32_t axis = part_last(k, part);
   bool any = false;
   memset(grouped, 0, MAX_INSTR), memset(level, 0, MAX_INSTR);
   if (!kernel_axes(k, part) || k->extent[axis] % GROUP || !program_short(k)) return false;

@@ -100,8 +100,8 @@ static void cut_make(Cut *c, const Kernel *k) {
   cut_parts(&c->k, parts);
   int64_t rows = (int64_t)kernel_extent(k, kernel_axes(k, PART_P));
   int64_t length = (int64_t)kernel_extent(k, kernel_axes(k, PART_R));
-  uint64_t along = axis_neighbours(&c->k, axis_last(&c->k, PART_R)), beside = 0;
-  if (kernel_axes(&c->k, PART_P)) beside = axis_neighbours(&c->k, axis_last(&c->k, PART_P));
+  uint64_t along = axis_neighbours(&c->k, part_last(&c->k, PART_R)), beside = 0;
+  if (kernel_axes(&c->k, PART_P)) beside = axis_neighbours(&c->k, part_last(&c->k, PART_P));
   bool columns = rows > 1 && beside > along;
   c->stage = stage_alone(&c->k, parts);
   c->each = !columns && groups_find(&c->k, PART_R, c->grouped, c->level) ? GROUP : 1;

@@ -13,13 +13,6 @@
 
 /* ---- what kind of operand ------------------------------------------------------------------- */
 
-static uint32_t part_last(const Kernel *k, AxisPart part) {
-  uint32_t last = 0;
-  for (uint32_t a = 0; a < k->naxis; a++)
-    if (k->part[a] == part) last = a;
-  return last;
-}
-
 /* True if `count` elements along `axis` are one aligned load, inside or outside together. */
 static bool axis_vectors(const Kernel *k, const Arg *a, uint32_t axis, int count) {
   if (a->stride[axis] != 1 || k->extent[axis] % count || a->offset % count) return false;
