@@ -59,11 +59,14 @@ static bool chosen(const Emit *e, uint32_t i, uint32_t stage, uint32_t parts) {
 }
 
 void values_declare(Emit *e, uint32_t stage, uint32_t parts, int count) {
+  const char *all = NULL;
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     uint32_t op = e->k->instr[i].op;
-    if (chosen(e, i, stage, parts) && (op == I_LOAD || op == I_SCALAR || op == I_RANDOM))
-      emit_line(e, "float v%u[%d]%s;", i, count, op == I_LOAD ? " = {0.0f}" : "");
+    if (!chosen(e, i, stage, parts) || (op != I_LOAD && op != I_SCALAR && op != I_RANDOM)) continue;
+    const char *one = emit_printf(e, "v%u[%d]%s", i, count, op == I_LOAD ? " = {0.0f}" : "");
+    all = all ? emit_printf(e, "%s, %s", all, one) : one;
   }
+  if (all) emit_line(e, "float %s;", all);
 }
 
 /* The loads, or the stores, that are one access per group. */
@@ -84,12 +87,42 @@ static void accesses_print(Emit *e, uint32_t stage, uint32_t parts, int count, I
   }
 }
 
+/* What is left to do for each column of a group: nothing, something, something at its index. */
+typedef enum { EACH_NOTHING, EACH_VALUES, EACH_INDEX } Each;
+
+static Each each_find(Emit *e, uint32_t stage, uint32_t parts, bool sums) {
+  Each each = sums ? EACH_VALUES : EACH_NOTHING;
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    uint32_t op = e->k->instr[i].op;
+    if (!chosen(e, i, stage, parts)) continue;
+    if (op == I_LOAD || op == I_STORE || op == I_RANDOM) return EACH_INDEX;
+    if (op == I_SCALAR) each = EACH_VALUES;
+  }
+  return each;
+}
+
 /* True if a stage adds terms of these parts to sums: elements, or those of the prologue. */
 static bool parts_sum(const Emit *e, uint32_t stage, uint32_t parts) {
   uint32_t all = stage == STAGE_PROLOGUE ? IN_K | IN_N : IN_M | IN_N;
   for (uint32_t i = 0; parts == all && i < e->k->ninstr; i++)
     if (stage_reduces(e, i, stage)) return true;
   return false;
+}
+
+/* Column by column, what is not done for the group as one. */
+static void each_print(Emit *e, uint32_t stage, uint32_t parts, int count) {
+  bool sums = parts_sum(e, stage, parts);
+  int32_t columns = part_extent(e, PART_N);
+  bool ragged = parts == (IN_M | IN_N) && columns % count;
+  Each each = each_find(e, stage, parts, sums);
+  if (each == EACH_NOTHING) return;
+  emit_line(e, "#pragma unroll");
+  emit_open(e, "for (int h = 0; h < %d; h++)", count);
+  if (each == EACH_INDEX || ragged) emit_line(e, "const int n = group + h;");
+  if (ragged) emit_line(e, "if (n >= %d) continue;", columns);
+  stage_print(e, stage, parts);
+  if (sums) terms_print(e, stage);
+  emit_close(e);
 }
 
 void group_print(Emit *e, uint32_t stage, uint32_t parts, int count) {
@@ -99,17 +132,7 @@ void group_print(Emit *e, uint32_t stage, uint32_t parts, int count) {
     single[i] = (!only || only[i]) && !access_groups(e, i, (uint32_t)count);
   accesses_print(e, stage, parts, count, I_LOAD);
   e->only = single;
-  bool sums = parts_sum(e, stage, parts);
-  if (stage_has(e, stage, parts) || sums) {
-    int32_t columns = part_extent(e, PART_N);
-    emit_line(e, "#pragma unroll");
-    emit_open(e, "for (int h = 0; h < %d; h++)", count);
-    emit_line(e, "const int n = group + h;");
-    if (parts == (IN_M | IN_N) && columns % count) emit_line(e, "if (n >= %d) continue;", columns);
-    stage_print(e, stage, parts);
-    if (sums) terms_print(e, stage);
-    emit_close(e);
-  }
+  each_print(e, stage, parts, count);
   e->only = only;
   accesses_print(e, stage, parts, count, I_STORE);
 }
