@@ -61,7 +61,7 @@ void block_release(Block *b) {
 static void warp_begin(Warp *w) {
   const Block *b = w->block;
   uint32_t first = w->index * LANES, left = b->nthread - first;
-  w->live = left >= LANES ? ALL_LANES : lane_bit(left) - 1;
+  w->live = w->began = left >= LANES ? ALL_LANES : lane_bit(left) - 1;
   w->group[0] = (Group){.mask = w->live};
   w->ngroup = 1;
   w->sync = 0, w->loops = 0, w->ncopy = 0, w->copy_group = 0, w->dirty = w->fenced = 0, w->left = false;

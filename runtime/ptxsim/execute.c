@@ -160,8 +160,8 @@ static void warp_sync_do(Warp *w, const Instruction *n, uint32_t pc, Mask mask) 
 
 static void barrier_do(Warp *w, uint32_t pc, Mask mask) {
   w->barrier_pc = pc;
-  if (mask == w->live || w->block->checks == SIM_CHECKS_NONE) return;
-  Mask missing = w->live & ~mask;
+  if (mask == w->began || w->block->checks == SIM_CHECKS_NONE) return;
+  Mask missing = w->began & ~mask;
   fault_report(w, SIM_FAULT_BARRIER, pc, (uint32_t)__builtin_ctz(mask),
                "is at a barrier that lane %u of its warp is not at: the barrier is in diverged code",
                (uint32_t)__builtin_ctz(missing));

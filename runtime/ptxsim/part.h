@@ -238,7 +238,7 @@ typedef struct {
   Mask *predicate;
   Mask *written, *written_predicate;
   uint8_t *local;               /* info.local bytes a thread */
-  Mask live;                    /* lanes that have not returned */
+  Mask began, live;             /* lanes that there are; that have not returned */
   Group group[LANES];
   uint32_t ngroup;
   uint32_t barrier_pc;          /* where it waits */
