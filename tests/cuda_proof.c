@@ -177,7 +177,8 @@ static void sums_add(Kernel *k) {
 
 /* ---- compiled and counted ------------------------------------------------------------------- */
 
-/* Largest number of instructions per 32 values of K; 0: not a contraction. The wgrad of a
+/* Largest number of instructions per 32 values of K; 0: not a contraction. In slabs of 64 (bf16) two
+ * texts that differ after the loop may come out one instruction apart. The wgrad of a
  * convolution is held to the bound of wgrad. fp32 must spend 2048 of them on FFMA. */
 static const uint32_t loop_bound[PROOF_COUNT][PRECISIONS] = {
   [PROOF_linear_forward] = {2400, 140, 70}, [PROOF_linear_dgrad] = {2400, 140, 70},
@@ -223,7 +224,7 @@ static void proof_count(Proofs *p, Proof which, const Case *c, const CudaImage *
   uint32_t bound = loop_bound[which][c->k.precision], slab = loop_slab[c->k.precision];
   uint32_t loop = count[0].loop, plain = count[1].loop;
   if (bound) loop = loop * 32 / slab, plain = plain * 32 / slab;
-  bool good = count[0].spills == 0 && (!bound || (loop <= bound && loop <= plain));
+  bool good = count[0].spills == 0 && (!bound || (loop <= bound && loop <= plain + (slab == 64)));
   const char *held = bound ? arena_printf(&p->arena, " (bound %u, plain %u)", bound, plain) : "";
   verdict(p, good, "count", c->k.name,
           arena_printf(&p->arena, "%u in the loop%s, %u in all, %u registers, %u spills", loop,
