@@ -44,7 +44,7 @@ static void fatal(const char *reason) {
 }
 
 /* May be called again; always before threads that compile. */
-static void llvm_start(void) {
+void llvm_start(void) {
   LLVMResetFatalErrorHandler();
   LLVMInstallFatalErrorHandler(fatal);
   LLVMInitializeX86TargetInfo();

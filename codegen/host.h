@@ -175,6 +175,7 @@ void pack_lhs(Emit *e, Value out, const LhsLayout *layout, const LhsBlock *block
 /* ---- host.c ---------------------------------------------------------------------------- */
 
 void kernel_emit(Emit *e, const char *symbol);           /* one function in e->b.module */
+void llvm_start(void);                    /* may be called again */
 LLVMTargetMachineRef machine_new(const Isa *isa, Text *why);
 /* object.c: the module of the Plan and the tables. */
 bool model_module(Build *b, Kernel *const *kernel, uint32_t nkernel, const Plan *plan,

@@ -29,6 +29,9 @@ typedef struct { HostObject *object; uint32_t nobject; double emit_ms, optimise_
 bool host_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const Plan *plan,
                   const char *const *isa, uint32_t threads, HostModel *out, Text *why);
 
+/* One more object: the Plan of the CUDA target and its images (plan.h: lcw_cuda_plan, lcw_image). */
+bool host_images(Arena *arena, const Plan *plan, const PlanImage *image, HostModel *m, Text *why);
+
 /* Loads the objects into this process; the returned pointers live until host_unload(). */
 typedef struct HostJit HostJit;
 HostJit *host_load(const HostModel *m, const Plan **plan, const HostTable **table, Text *why);
