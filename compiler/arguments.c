@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "command.h"
+#include "targets.h"
 
 typedef struct {
   const char *word, *argument, *commands, *what;
@@ -176,7 +177,19 @@ int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewes
   Fault fault = {0};
   if (a->flag[FLAG_DEVICE]) a->run.device = a->flag[FLAG_DEVICE];
   if (runs && !options_check(&a->run, &fault)) return fault_print(&fault);
-  return -1;
+  return arguments_precision(a) ? -1 : LCW_USAGE;
+}
+
+bool arguments_precision(Arguments *a) {
+  static const char *const setting[] = {"precision=fp32", "precision=tf32", "precision=bf16"};
+  const char *word = a->flag[FLAG_PRECISION];
+  for (size_t i = 0; word && i < COUNT_OF(setting); i++) {
+    if (strcmp(strchr(setting[i], '=') + 1, word) || a->nset == MAX_DEFINE) continue;
+    a->set[a->nset++] = setting[i];
+    return true;
+  }
+  return !word ||
+         (command_fail(LCW_USAGE, "--precision knows no `%s`\nhelp: fp32, tf32, bf16", word), false);
 }
 
 /* ---- to a Compile -------------------------------------------------------------------------- */
@@ -185,8 +198,10 @@ static bool pass_word(const char *word, PassId *out) {
   if (word && (*out = pass_find(word)) == PASS_COUNT)
     return command_fail(
                LCW_USAGE,
-               "no pass named `%s`\nhelp: parse check expand simplify fuse lower tile plan object",
-               word),
+               "no pass named `%s`\nhelp:"
+#define PASS(name, from, to, what) " " #name
+#include "passes.def"
+               , word),
            false;
   return true;
 }
@@ -202,26 +217,16 @@ static bool lower_set(const char *word, Compile *c) {
          false;
 }
 
-/* What the host target cannot do is refused, never replaced. */
-static bool host_only(const Arguments *a, Compile *c) {
-  const char *precision = a->flag[FLAG_PRECISION], *device = a->flag[FLAG_DEVICE],
-             *target = a->flag[FLAG_TARGET];
-  if (precision && strcmp(precision, "fp32"))
-    return command_fail(LCW_USAGE,
-                        "--precision=%s: the host computes in fp32; tf32 and bf16 need a GPU",
-                        precision),
-           false;
-  if (device && strcmp(device, "host"))
-    return c->exit = command_fail(
-               LCW_DEVICE, "--device=%s: this version runs on the host only\nhelp: --device=host",
-               device),
-           false;
-  if (target && strcmp(target, "host"))
-    return c->exit = command_fail(
-               LCW_DEVICE,
-               "--target=%s: this version builds for the host only\nhelp: --target=host", target),
-           false;
-  return true;
+/* "host", "cuda" or "cuda:N". The target is what runs there. */
+static bool device_set(const char *word, Compile *c) {
+  int64_t ordinal = 0;
+  if (!word || !strcmp(word, "host")) return true;
+  c->target = &target_cuda;
+  if (!strcmp(word, "cuda")) return true;
+  if (!strncmp(word, "cuda:", 5) && integer_parse(word + 5, strlen(word + 5), &ordinal) &&
+      ordinal >= 0 && ordinal < 256)
+    return true;
+  return command_fail(LCW_USAGE, "--device knows no `%s`\nhelp: host, cuda, cuda:N", word), false;
 }
 
 bool arguments_compile(const Arguments *a, Compile *c) {
@@ -247,7 +252,8 @@ bool arguments_compile(const Arguments *a, Compile *c) {
     return command_fail(LCW_USAGE, "--max-errors needs a number from 1 to 10000, not `%s`", most),
            false;
   if (most) d->max_errors = (uint32_t)errors;
-  if (!lower_set(a->flag[FLAG_LOWER], c) || !host_only(a, c)) return false;
+  if (!lower_set(a->flag[FLAG_LOWER], c) || !device_set(a->flag[FLAG_DEVICE], c)) return false;
+  if (!targets_set(a, c)) return false;
   if (!pass_word(a->flag[FLAG_DUMP], &c->dump) || !pass_word(a->flag[FLAG_STOP], &c->stop))
     return false;
   c->exit = LCW_OK;

@@ -35,6 +35,9 @@ extern const CommandInfo command_table[];
 /* Parses argv[0..argc) for `command`; -1 to go on, else the exit code (2, or 0 after --help). */
 int arguments_parse(Arguments *a, const char *command, bool runs, uint32_t fewest, uint32_t most,
                     int argc, char **argv);
+/* Adds what --precision says to the settings of the recipe, where it is the last and wins. False:
+ * exit 2. Parsing has done it; to be done again by who replaces the settings. */
+bool arguments_precision(Arguments *a);
 /* "error: ..." on stderr; returns `code`. */
 int command_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A Compile for the arguments: net, recipe, data, defines, lowering, dump, stop. False: exit 2. */

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "link.h"
 #include "parse.h"
+#include "targets.h"
 #include "train.h"
 
 bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
@@ -105,6 +106,7 @@ static bool compile_of_checkpoint(Arguments *a, Compile *c) {
   if (!c->request.data) c->request.data = meta_text(c, &k, "data");
   a->ndefine = list_split(&c->perm, meta_text(c, &k, "arguments"), a->define, MAX_DEFINE);
   a->nset = list_split(&c->perm, meta_text(c, &k, "settings"), a->set, MAX_DEFINE);
+  if (!arguments_precision(a)) return c->exit = LCW_USAGE, checkpoint_close(&k), false;
   c->request.define = a->define, c->request.ndefine = a->ndefine;
   c->request.set = a->set, c->request.nset = a->nset;
   const char *file = meta_text(c, &k, "file");
@@ -128,12 +130,34 @@ int command_eval(int argc, char **argv) {
 
 /* ---- build: a standalone trainer ----------------------------------------------------------- */
 
+/* The same network for the CUDA target: its plan and its images, as one more object of `c`. */
+static bool build_device(Arguments *a, Compile *c) {
+  Compile d;
+  Text why;
+  text_init(&why, &c->perm);
+  bool ok = arguments_compile(a, &d);
+  d.target = &target_cuda;
+  d.cuda.oldest = true;
+  d.front.diags.errors_only = c->for_host; /* the rest was said */
+  ok = ok && compile_run(&d, a->place[0], PASS_plan) && targets_compile(&d);
+  for (uint32_t i = 0; ok && i < d.device.nimage; i++)
+    fprintf(stderr, "note: %s for sm_%u by %s\n",
+            d.device.image[i].kind == IMAGE_PTX ? "PTX" : "cubin", d.device.image[i].arch,
+            d.device.compiler[i]);
+  if (ok && !host_images(&c->perm, d.plan, d.device.image, &c->host, &why))
+    ok = compile_fail(&d, LCW_INTERNAL, "%s", why.s);
+  if (!ok) c->exit = d.exit;
+  compile_release(&d);
+  return ok;
+}
+
 static int build(Arguments *a, Compile *c) {
   static const char *const every[] = {"avx512", "avx2", "baseline", NULL};
   if (!a->flag[FLAG_OUT])
     return command_fail(LCW_USAGE, "build needs a file to write\nhelp: -o BIN");
   c->isa = every;
-  if (!compile_run(c, a->place[0], PASS_object)) return c->exit;
+  if (c->for_host && !compile_run(c, a->place[0], PASS_object)) return c->exit;
+  if ((c->cuda.narch || c->cuda.ptx) && !build_device(a, c)) return c->exit;
   return link_trainer(c, a->flag[FLAG_OUT]);
 }
 

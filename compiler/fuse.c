@@ -126,11 +126,22 @@ static bool epilogue_cheaper(int64_t batch, int64_t in, int64_t out) {
   return batch * (in + out) <= 4 * in * out;
 }
 
-/* True if the rank-1 term of a weight [in, out] of this layer moves into epilogues. */
+/* On CUDA t and u leave the epilogues of the kernels that make the two matrices: what is left is to
+ * write and read them, 4 numbers a sample. It is also the default up to 2 % of the layer's traffic,
+ * 3 (in + out) numbers a sample and 6 in out of parameters, gradients and state. */
+static bool epilogue_cheaper_cuda(int64_t batch, int64_t in, int64_t out) {
+  int64_t whole = 3 * batch * (in + out) + 6 * in * out;
+  return 4 * batch <= 4 * in * out + whole / 50;
+}
+
+/* True if the rank-1 term of a weight [in, out] of this layer moves into epilogues. In low precision
+ * no other form keeps what the set demands: W = V + c (x) s would be rounded once it is made. */
 static bool moves_out(const Fuse *f, int64_t batch, const Shape *w) {
   Lowering form = lowering_of(f->lower, f->to->layer);
-  if (form == LOWER_FUSED) return epilogue_cheaper(batch, w->dim[0].n, w->dim[1].n);
-  return form == LOWER_EPILOGUE;
+  if (form != LOWER_FUSED) return form == LOWER_EPILOGUE;
+  if (f->lower->precision != PRECISION_FP32) return true;
+  return (f->lower->cuda ? epilogue_cheaper_cuda : epilogue_cheaper)(batch, w->dim[0].n,
+                                                                      w->dim[1].n);
 }
 
 /* matmul with every rewriting applied. */

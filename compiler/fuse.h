@@ -1,6 +1,7 @@
-/* fuse.h: the pass between the Graph and its Kernels, in three steps of one file each.
+/* fuse.h: the passes between the Graph and its Kernels, one file each.
  *
  *   fuse.c      algebra: the basis multiply moves out of the contractions
+ *   precision.c what tensor cores multiply is rounded where it is made
  *   maintain.c  what depends on parameters alone is kept, and renewed by their update
  *   group.c     which nodes become one kernel
  *
@@ -8,6 +9,7 @@
 #ifndef LCW_FUSE_H
 #define LCW_FUSE_H
 #include "graph.h"
+#include "kernel.h" /* Precision */
 
 /* How weight sets are lowered. `dense` and `projected` are decided by expand. */
 typedef enum { LOWER_FUSED, LOWER_EPILOGUE, LOWER_UPDATE, LOWER_UNFUSED, LOWER_DENSE, LOWER_PROJECTED, LOWER_COUNT } Lowering;
@@ -26,6 +28,8 @@ void remark_add(Remarks *r, Name layer, Span span, const char *fmt, ...) __attri
 typedef struct {
   Lowering run;
   const uint8_t *of; uint32_t nof; /* by Name of the layer: its Lowering + 1; 0: as the run */
+  bool cuda;                       /* which machine the cost model speaks of */
+  Precision precision;             /* of the products */
 } Lowerings;
 Lowering lowering_of(const Lowerings *l, Name layer);
 
@@ -33,12 +37,16 @@ Lowering lowering_of(const Lowerings *l, Name layer);
  * sum_j c_j contract(a, b)_j -> contract(c a, b). Applied where `lower` says epilogue. */
 void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks);
 
-/* Step 2. Values of parameters alone that a contraction or a reduction would redo each step
+/* Step 2. Every operand of a contraction is rounded where it is made, for all its readers but the
+ * update of a parameter; its contractions multiply in that precision. */
+void fuse_precision(Graph *g, Precision precision);
+
+/* Step 3. Values of parameters alone that a contraction or a reduction would redo each step
  * become DERIVED: stored by PHASE_PREPARE and by the phase that updates the parameter. Nothing
  * is kept for unfused and dense. */
 void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks);
 
-/* ---- step 3: groups ------------------------------------------------------------------- */
+/* ---- step 4: groups ------------------------------------------------------------------- */
 
 /* A group becomes one kernel. Members are of three levels: element values over the domain; reduced
  * values, in which the `axes` of the domain have become 1; sums over the rows of a CONTRACT, which no other

@@ -80,10 +80,10 @@ static void key_attr(Key *k, const Node *n) {
   case ATTR_decl: key_add(k, a->decl.name); break;
   case ATTR_constant: key_constant(k, n); break;
   case ATTR_random: key_add(k, a->random.stream); break;
-  case ATTR_gemm: key_add(k, pair(a->gemm.ta, a->gemm.tb)); break;
+  case ATTR_gemm: key_add(k, pair(a->gemm.ta | a->gemm.precision << 1, a->gemm.tb)); break;
   case ATTR_conv:
     for (int i = 0; i < 2; i++) key_add(k, pair(a->conv.stride[i], a->conv.pad[i]));
-    key_add(k, (uint64_t)a->conv.groups);
+    key_add(k, (uint64_t)pair(a->conv.groups, a->conv.precision));
     break;
   case ATTR_map: key_add(k, a->map.fn); break;
   case ATTR_reduce: key_add(k, pair(a->reduce.axes, a->reduce.fn)); break;

@@ -57,8 +57,8 @@ typedef union {                                     /* live member: optab[op].at
                                                      * derived: by fuse_maintain(), never saved */
   struct { uint8_t kind; double value; const double *list; } constant; /* LIST: one per element */
   struct { uint64_t stream; } random;
-  struct { uint8_t ta, tb; } gemm;                  /* operand a, b stored transposed */
-  struct { int32_t stride[2], pad[2], groups; } conv;
+  struct { uint8_t ta, tb, precision; } gemm;       /* operand a, b stored transposed; Precision */
+  struct { int32_t stride[2], pad[2], groups; uint8_t precision; } conv;
   struct { uint8_t fn; } map;                       /* Scalar */
   struct { uint8_t axes, fn; } reduce;              /* bit per axis; S_add or S_max */
   struct { uint8_t perm[MAX_RANK]; } perm;          /* result axis i is operand axis perm[i] */

@@ -4,7 +4,8 @@
  *
  *   %7 = matmul %5 %6' : f32[N=64, 128]   # hidden.0.linear mlp.lcwnet:12:9
  *
- * a quote after an operand of matmul says that it is stored transposed; then one line a root. */
+ * a quote after an operand of matmul says that it is stored transposed, a word after them that they
+ * are rounded; then one line a root. */
 #include "rules.h"
 #include <ctype.h>
 #include <string.h>
@@ -13,6 +14,7 @@ static const char *const dtype_name[DTYPE_COUNT] = {"f32", "u8", "i32", "u32", "
 static const char *const phase_name[PHASE_COUNT] = {"init", "prepare", "train", "eval", "probe"};
 static const char *const feed_name[FEED_COUNT] = {"none",  "sample", "label", "scale",
                                                   "shift", "rate",   "step"};
+static const char *const precision_name[] = {"", " tf32", " bf16"};
 static const char *const out_name[OUT_COUNT] = {"none", "loss", "hit", "finite", "residual"};
 
 /* ---- print --------------------------------------------------------------------------- */
@@ -91,8 +93,8 @@ static void print_attr(const Graph *g, const Node *n, Text *out) {
              a->pool.kind == POOL_MAX ? "max" : "average", a->pool.size[0], a->pool.size[1],
              a->pool.stride[0], a->pool.stride[1], a->pool.pad[0], a->pool.pad[1]);
     break;
+  case ATTR_gemm: text_add(out, "%s", precision_name[a->gemm.precision]); break;
   case ATTR_none:
-  case ATTR_gemm:
   case ATTR_map: break;
   }
 }

@@ -116,6 +116,7 @@ static Reader *readers_find(Lower *w) {
 static bool in_place(const Lower *w, const Reader *r, Val v, Val target) {
   uint32_t group = w->s->of[v];
   if (!group || w->into[v] ||
+      graph_node(w->g, v)->dtype != graph_node(w->g, target)->dtype ||
       !shape_equal(&graph_node(w->g, v)->shape, &graph_node(w->g, target)->shape))
     return false;
   if (r[target].last == group) return !r[target].operand;

@@ -267,6 +267,7 @@ static void contract_set(Build *b, Val seed) {
   Kernel *k = b->k;
   bool ta = n->attr.gemm.ta, tb = n->attr.gemm.tb;
   k->naxis = 3;
+  k->precision = n->attr.gemm.precision;
   k->part[0] = PART_M, k->part[1] = PART_N, k->part[2] = PART_K;
   k->extent[0] = n->shape.dim[0].n, k->extent[1] = n->shape.dim[1].n;
   k->extent[2] = node(b, n->in[0])->shape.dim[ta ? 0 : 1].n;

@@ -22,6 +22,8 @@ void compile_init(Compile *c) {
   c->names = c->front.names;
   c->remarks.arena = &c->perm;
   c->target = &target_host;
+  c->for_host = true;
+  c->cuda.tiled = 80;
   c->dump = c->stop = PASS_COUNT;
 }
 
@@ -94,16 +96,25 @@ static bool pass_expand(Compile *c) {
   return true;
 }
 
+/* What the recipe or the command line says; tensor cores are what tf32 and bf16 are for. */
+static bool precision_set(Compile *c) {
+  static const char *const word[PRECISIONS] = {"fp32", "tf32", "bf16"};
+  const char *want = c->model.set.precision;
+  c->precision = PRECISION_FP32;
+  while (want && c->precision < PRECISIONS && strcmp(word[c->precision], want)) c->precision++;
+  if (c->precision == PRECISIONS)
+    return compile_fail(c, LCW_USAGE, "precision = %s: not one of fp32, tf32, bf16", want);
+  if (c->precision == PRECISION_FP32 || c->target == &target_cuda) return true;
+  return compile_fail(c, LCW_USAGE,
+                      "precision = %s: the host computes in fp32; tf32 and bf16 need a GPU\n"
+                      "help: --device=cuda, or --precision=fp32",
+                      want);
+}
+
 static bool pass_simplify(Compile *c) {
   if (!model_executable(&c->front, &c->model)) return false;
-  const char *precision = c->model.set.precision;
-  if (precision && strcmp(precision, "fp32"))
-    return compile_fail(c, LCW_USAGE,
-                        "precision = %s: the host computes in fp32; tf32 and bf16 need a GPU\n"
-                        "help: --set precision=fp32",
-                        precision);
   graph_simplify(&c->model.graph);
-  return true;
+  return precision_set(c);
 }
 
 /* The word of a lowering; LOWER_COUNT: none. */
@@ -117,7 +128,9 @@ Lowering lowering_find(const char *word) {
 
 /* What `@lower` says, by layer; a word that only expand obeys leaves the run's. */
 static Lowerings layers_lower(Compile *c) {
-  Lowerings l = {.run = c->lower};
+  Lowerings l = {.run = c->lower,
+                 .cuda = c->target == &target_cuda,
+                 .precision = c->precision};
   const Model *m = &c->model;
   for (uint32_t i = 0; i < m->nlayer; i++)
     if (m->layer[i].lower && m->layer[i].name >= l.nof) l.nof = m->layer[i].name + 1;
@@ -133,8 +146,19 @@ static bool pass_fuse(Compile *c) {
   Lowerings lower = layers_lower(c);
   fuse_algebra(g, &lower, &c->remarks);
   graph_simplify(g);
-  fuse_maintain(g, &lower, &c->remarks);
-  graph_simplify(g);
+  return true;
+}
+
+static bool pass_precision(Compile *c) {
+  fuse_precision(&c->model.graph, c->precision);
+  if (c->precision != PRECISION_FP32) graph_simplify(&c->model.graph);
+  return true;
+}
+
+static bool pass_maintain(Compile *c) {
+  Lowerings lower = layers_lower(c);
+  fuse_maintain(&c->model.graph, &lower, &c->remarks);
+  graph_simplify(&c->model.graph);
   return true;
 }
 
@@ -144,7 +168,11 @@ static bool pass_lower(Compile *c) {
 }
 
 static bool pass_tile(Compile *c) {
-  for (uint32_t i = 0; i < c->program->nkernel; i++) c->target->tile(c->program->kernel[i]);
+  for (uint32_t i = 0; i < c->program->nkernel; i++) {
+    Kernel *k = c->program->kernel[i];
+    if (c->target == &target_cuda) cuda_tile(k, c->cuda.tiled);
+    else c->target->tile(k);
+  }
   return true;
 }
 
@@ -206,7 +234,7 @@ void compile_print(Compile *c, PassId pass, Text *out) {
   case IR_TREE: file_text(c, pass, out); break;
   case IR_GRAPH:
     graph_print(&c->model.graph, &c->front.sources, out);
-    if (pass == PASS_fuse) remarks_print(c, out);
+    if (pass >= PASS_fuse) remarks_print(c, out);
     break;
   case IR_PROGRAM: program_print(c->program, &c->front.sources, out); break;
   case IR_PLAN: file_text(c, pass, out); break;

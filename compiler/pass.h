@@ -5,6 +5,7 @@
  *   if (!compile_run(&c, "mlp.lcwnet", PASS_plan)) return compile_exit(&c); */
 #ifndef LCW_PASS_H
 #define LCW_PASS_H
+#include "cuda_model.h"
 #include "data.h"
 #include "front.h"
 #include "fuse.h"
@@ -32,6 +33,7 @@ typedef struct Compile {
   const char *data_folder;       /* --data */
   ModelRequest request;
   Lowering lower;
+  Precision precision;           /* of the products; set by pass simplify from the recipe */
   const Target *target;
   const char *const *isa;        /* host: instruction sets to compile for, ends with NULL */
   uint32_t threads;              /* that compile; 0: one per CPU */
@@ -40,6 +42,9 @@ typedef struct Compile {
   Program *program;
   Plan *plan;
   HostModel host;
+  bool for_host;                 /* build: --target has `host`, or nothing else */
+  CudaBuild cuda;                /* CUDA: the images asked for; cuda.tiled is what pass tile uses */
+  CudaModel device;              /* and made */
   PassId dump, stop;             /* PASS_COUNT: none */
   bool times;
   double ms[PASS_COUNT];

@@ -3,7 +3,7 @@
  * In: a node with operands and attributes filled in (and, for leaves and RESHAPE, the declared
  * shape). Out: its shape and dtype, or false with the reason in graph->error. A rule reads
  * operands through SHAPE(i). Every result is f32, but for views and leaves, which keep what
- * they have. Dimension names follow the sizes that they belong to; they never decide. */
+ * they have, and the MAP bf16. Dimension names follow the sizes that they belong to; they never decide. */
 #include "rules.h"
 
 #define SHAPE(i) (&g->node[n->in[i]].shape)
@@ -194,6 +194,7 @@ bool shape_broadcast(Graph *g, Node *n) {
     if (!shape_widen(&n->shape, SHAPE(i)))
       return graph_refuse(g, "%s: shapes do not fit: %s and %s", scalartab[n->attr.map.fn].name,
                           shape_string(g, &n->shape), shape_string(g, SHAPE(i)));
+  n->dtype = n->attr.map.fn == S_bf16 ? DTYPE_BF16 : DTYPE_F32;
   return true;
 }
 

@@ -29,7 +29,9 @@ static Val node_rebuild(Graph *g, const Node *n, const Val *map) {
   g->layer = n->layer;
   switch ((Op)n->op) {
   case OP_MAP: return map_rebuild(g, n, in);
-  case OP_MATMUL: return graph_matmul(g, in[0], a->gemm.ta, in[1], a->gemm.tb);
+  case OP_MATMUL:
+    if (a->gemm.precision) break; /* its operands are in the layout that it wants */
+    return graph_matmul(g, in[0], a->gemm.ta, in[1], a->gemm.tb);
   case OP_REDUCE: return graph_reduce(g, (Scalar)a->reduce.fn, in[0], a->reduce.axes);
   case OP_RESHAPE: return graph_reshape(g, in[0], n->shape);
   case OP_TRANSPOSE: return graph_transpose(g, in[0], a->perm.perm);

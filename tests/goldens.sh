@@ -7,7 +7,7 @@ net=tests/whole/tiny.lcwnet
 now=$(mktemp) || exit 70
 trap 'rm -f "$now"' EXIT
 passed=0 failed=0
-for pass in parse expand simplify fuse lower plan; do
+for pass in parse expand simplify fuse maintain lower plan; do
   golden=tests/golden/tiny.$pass
   if ! "$lcwc" emit "$net" --dump=$pass --stop=$pass >"$now"; then
     echo "FAILED: $lcwc emit $net --dump=$pass --stop=$pass"
