@@ -199,7 +199,9 @@ static void once_print(Emit *e, uint32_t stage, const bool *late, bool after) {
   bool only[MAX_INSTR];
   for (uint32_t i = 0; i < e->k->ninstr; i++) only[i] = late[i] == after;
   e->only = only;
+  e->once = "lane == 0 && p == 0";
   stage_print(e, stage, 0);
+  e->once = "lane == 0";
   stage_print(e, stage, IN_P);
   e->only = NULL;
 }
@@ -251,7 +253,6 @@ void row_print(Emit *e) {
   memcpy(e->grouped, c->grouped, sizeof c->grouped), memcpy(e->level, c->level, sizeof c->level);
   function_open(e, c->pieces > 1);
   place_print(e, c);
-  e->once = "lane == 0";
   e->sync = c->team == TEAM_WARP ? "__syncwarp();" : "__syncthreads();";
   stages_print(e, c);
   emit_close(e);

@@ -198,23 +198,23 @@ device unsigned short to_bf16(float x) { /* to nearest even; NaN stays NaN */
 }
 
 /* Adjacent elements as one access of 4, 8 or 16 bytes. */
-typedef struct { float x[2]; } __attribute__((aligned(8))) F32x2;
-typedef struct { float x[4]; } __attribute__((aligned(16))) F32x4;
-typedef struct { unsigned short x[2]; } __attribute__((aligned(4))) Bf16x2;
-typedef struct { unsigned short x[4]; } __attribute__((aligned(8))) Bf16x4;
+typedef struct __align__(8) { float x[2]; } F32x2;
+typedef struct __align__(16) { float x[4]; } F32x4;
+typedef struct __align__(4) { unsigned short x[2]; } Bf16x2;
+typedef struct __align__(8) { unsigned short x[4]; } Bf16x4;
 #define GROUP_ACCESS(name, n, Element, Group, load, store)                                        \
   device void name##_load_##n(float *r, const Element *at) {                                      \
     Group g = *(const Group *)at;                                                                 \
-    for (int i = 0; i < n; i++) r[i] = load(g.x[i]);                                              \
+    _Pragma("unroll") for (int i = 0; i < n; i++) r[i] = load(g.x[i]);                            \
   }                                                                                               \
   device void name##_store_##n(Element *at, const float *r) {                                     \
     Group g;                                                                                      \
-    for (int i = 0; i < n; i++) g.x[i] = store(r[i]);                                             \
+    _Pragma("unroll") for (int i = 0; i < n; i++) g.x[i] = store(r[i]);                           \
     *(Group *)at = g;                                                                             \
   }
-typedef struct { unsigned char x[4]; } __attribute__((aligned(4))) U8x4;
-typedef struct { int x[4]; } __attribute__((aligned(16))) I32x4;
-typedef struct { u32 x[4]; } __attribute__((aligned(16))) U32x4;
+typedef struct __align__(4) { unsigned char x[4]; } U8x4;
+typedef struct __align__(16) { int x[4]; } I32x4;
+typedef struct __align__(16) { u32 x[4]; } U32x4;
 GROUP_ACCESS(u8, 4, unsigned char, U8x4, (float), (unsigned char))
 GROUP_ACCESS(i32, 4, int, I32x4, (float), (int))
 GROUP_ACCESS(u32, 4, u32, U32x4, (float), (u32))

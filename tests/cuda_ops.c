@@ -145,9 +145,9 @@ static void functions_check(Trial *t, Arena *arena, Count *c) {
 static void list_check(Trial *t, Arena *arena, Count *c, List *list) {
   Text why;
   text_init(&why, arena);
-  bool good = true;
-  for (uint32_t i = 0; i < list->n && good; i++) good = kernel_verify(list->k[i], &why);
-  if (!good || !trial_compile(t, arena, list->k, list->n, &why)) {
+  bool formed = true;
+  for (uint32_t i = 0; i < list->n && formed; i++) formed = kernel_verify(list->k[i], &why);
+  if (!formed || !trial_compile(t, arena, list->k, list->n, &why)) {
     verdict(c, false, t, "program", why.s);
     return;
   }
@@ -156,7 +156,8 @@ static void list_check(Trial *t, Arena *arena, Count *c, List *list) {
     Text said;
     arena_init(&one, "kernel", 0);
     text_init(&said, &one);
-    verdict(c, trial_agrees(t, &one, list->k[i], i + 1, &said), t, list->k[i]->name, said.s);
+    bool good = trial_agrees(t, &one, list->k[i], i + 1, &said);
+    verdict(c, good, t, list->k[i]->name, said.s);
     arena_release(&one);
   }
 }
