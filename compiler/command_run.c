@@ -4,6 +4,7 @@
 #include <string.h>
 #include "checkpoint.h"
 #include "command.h"
+#include "device.h"
 #include "link.h"
 #include "parse.h"
 #include "targets.h"
@@ -35,10 +36,28 @@ static int run_train(const ModelCode *m, const RunOptions *o, const char *what) 
   return train_run(m, o);
 }
 
+/* For a CUDA device code is made for what is there: a cubin, or PTX where the compiler makes no
+ * cubins (clang) or the driver loads none (the simulated device). */
+static bool device_choose(const Arguments *a, Compile *c) {
+  Fault f = {0};
+  uint32_t arch;
+  if (c->target != &target_cuda || a->run.print_plan) return true;
+  if (!device_arch(&a->run, &arch, &f)) return c->exit = fault_print(&f), false;
+  bool simulated = a->run.driver && !strcmp(a->run.driver, "sim");
+  c->cuda.tiled = arch;
+  if (simulated || c->cuda.compiler == COMPILER_CLANG) c->cuda.ptx = arch;
+  else c->cuda.arch[c->cuda.narch++] = arch;
+  return true;
+}
+
 /* Loads what was compiled and calls `function` on it. */
 static int host_run(Compile *c, const RunOptions *o, RunFunction *function, const char *what) {
   ModelCode model = {0};
   Text why;
+  if (c->target == &target_cuda) {
+    model.cuda_plan = c->plan, model.image = c->device.image;
+    return function(&model, o, what);
+  }
   text_init(&why, &c->perm);
   HostJit *jit = host_load(&c->host, &model.plan, &model.table, &why);
   if (!jit)
@@ -51,7 +70,7 @@ static int host_run(Compile *c, const RunOptions *o, RunFunction *function, cons
 
 static int train(Arguments *a, Compile *c) {
   const char *isa[2];
-  if (!isa_choose(a, c, isa) ||
+  if (!isa_choose(a, c, isa) || !device_choose(a, c) ||
       !compile_run(c, a->place[0], a->run.print_plan ? PASS_plan : PASS_object))
     return c->exit;
   if (a->run.print_plan) {
@@ -118,7 +137,8 @@ static bool compile_of_checkpoint(Arguments *a, Compile *c) {
 
 static int eval(Arguments *a, Compile *c) {
   const char *isa[2];
-  if (!compile_of_checkpoint(a, c) || !isa_choose(a, c, isa)) return c->exit;
+  if (!compile_of_checkpoint(a, c) || !isa_choose(a, c, isa) || !device_choose(a, c))
+    return c->exit;
   if (!compile_run(c, c->path, PASS_object)) return c->exit;
   a->run.file_folder = compile_folder(c);
   return host_run(c, &a->run, eval_run, a->place[0]);

@@ -13,6 +13,7 @@
 #include "parse.h"
 #include "plan_check.h"
 #include "plan_make.h"
+#include "targets.h"
 
 void compile_init(Compile *c) {
   memset(c, 0, sizeof *c);
@@ -183,6 +184,7 @@ static bool pass_plan(Compile *c) {
 }
 
 static bool pass_object(Compile *c) {
+  if (c->target == &target_cuda) return targets_compile(c);
   const char *const own[] = {host_isa(), NULL};
   const char *const *want = c->isa ? c->isa : own;
   uint32_t threads = c->threads ? c->threads : (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
