@@ -18,26 +18,38 @@ static void verdict(Count *c, bool good, TrialCompiler compiler, uint32_t number
   if (!good) printf("FAIL %s\n     again: cuda_random %u 1 %s\n", why, number, name);
 }
 
+/* The kernels of a batch; one that has no CUDA text is skipped, and said. */
+static uint32_t batch_make(Trial *t, Arena *arena, Count *c, uint32_t first, uint32_t n,
+                           Kernel **k) {
+  uint32_t made = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    Text text, why;
+    text_init(&text, arena), text_init(&why, arena);
+    k[made] = kernel_random(arena, first + i);
+    if (!kernel_verify(k[made], &why)) verdict(c, false, t->compiler, first + i, why.s);
+    else if (cuda_text(k[made], &t->options, &text, &why)) made++;
+    else printf("skip random_%u: %s\n", first + i, why.s), c->skipped++;
+  }
+  return made;
+}
+
 static void batch_run(Trial *t, Count *c, uint32_t first, uint32_t n) {
   Arena arena;
   Text why;
   Kernel *k[BATCH];
   arena_init(&arena, "batch", 0);
   text_init(&why, &arena);
-  bool good = true;
-  for (uint32_t i = 0; i < n && good; i++) {
-    k[i] = kernel_random(&arena, first + i);
-    good = kernel_verify(k[i], &why);
-  }
-  good = good && trial_compile(t, &arena, k, n, &why);
-  if (!good) verdict(c, false, t->compiler, first, why.s);
-  for (uint32_t i = 0; i < n && good; i++) {
+  n = batch_make(t, &arena, c, first, n, k);
+  bool compiled = trial_compile(t, &arena, k, n, &why);
+  if (!compiled) verdict(c, false, t->compiler, first, why.s);
+  for (uint32_t i = 0; i < n && compiled; i++) {
     Arena one;
     Text said;
+    uint32_t number = (uint32_t)strtoul(strchr(k[i]->name, '_') + 1, NULL, 10);
     arena_init(&one, "kernel", 0);
     text_init(&said, &one);
-    bool same = trial_agrees(t, &one, k[i], first + i, &said);
-    verdict(c, same, t->compiler, first + i, said.s);
+    bool same = trial_agrees(t, &one, k[i], number, &said);
+    verdict(c, same, t->compiler, number, said.s);
     arena_release(&one);
   }
   arena_release(&arena);
