@@ -84,6 +84,8 @@ static bool entry_compile(Bench *b, Entry *e) {
 
 static bool entry_open(Bench *b, Entry *e) {
   if (!entry_compile(b, e)) return false;
+  if (e->c.target != &target_host)
+    return compile_fail(&e->c, LCW_USAGE, "bench measures the host only\nhelp: --device=host");
   Text why;
   Fault f = {0};
   text_init(&why, &b->arena);

@@ -27,6 +27,9 @@ static bool host_open(Compare *x, Arguments *a) {
 bool compare_open(Compare *x, Arguments *a, int *exit) {
   *x = (Compare){0};
   bool ok = arguments_compile(a, &x->host) && arguments_compile(a, &x->reference);
+  if (ok && x->host.target != &target_host)
+    ok = compile_fail(&x->host, LCW_USAGE, "kernels are compared on the host only\n"
+                                           "help: --device=host");
   ok = ok && isa_choose(a, &x->host, x->isa) && compile_run(&x->host, a->place[0], PASS_object) &&
        host_open(x, a);
   *exit = x->host.exit;
