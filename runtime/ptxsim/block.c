@@ -66,7 +66,7 @@ static void warp_begin(Warp *w) {
   w->ngroup = 1;
   w->sync = 0, w->loops = 0, w->ncopy = 0, w->copy_group = 0, w->dirty = w->fenced = 0, w->left = false;
   if (!b->f->watched) return;
-  memset(w->written, 0, (b->f->file_bytes / VECTOR + 1) * sizeof *w->written);
+  memset(w->written, 0, b->f->file_bytes / VECTOR * sizeof *w->written);
   memset(w->written_predicate, 0, (b->f->npredicate + 1) * sizeof *w->written_predicate);
 }
 
