@@ -24,7 +24,7 @@ GENERATED = $(BUILD)/lcwnet.tab.o $(BUILD)/lcwnet.lex.o $(BUILD)/embedded_stdlib
             $(BUILD)/embedded_explain.o $(BUILD)/embedded_prelude.o $(BUILD)/embedded_trainer.o
 LIB_OBJ  = $(call obj,$(filter-out compiler/main.c,$(COMPILER)) $(CODEGEN)) $(GENERATED)
 
-all: $(BUILD)/lcwc
+all: $(BUILD)/lcwc $(BUILD)/liblcwsim.so
 
 $(BUILD)/lcwc: $(call obj,compiler/main.c) $(LIB_OBJ) $(BUILD)/liblcwrt.a
 	$(CC) $(HARDEN) -o $@ $^ $(LLVM_LIB) -ljansson -lz -lm -lpthread -ldl
@@ -35,6 +35,12 @@ $(BUILD)/liblcwrt.a: $(call obj,$(RUNTIME)) $(call obj,runtime/trainer.c)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(WARN) $(CFLAGS) -c $< -o $@
+
+# The simulated CUDA driver: a stand-in for libcuda.so.1 that stands alone.
+SIM_OBJ  = $(call obj,$(wildcard runtime/ptxsim/*.c))
+$(SIM_OBJ): BASE += -fPIC -fvisibility=hidden
+$(BUILD)/liblcwsim.so: $(SIM_OBJ)
+	$(CC) -shared -Wl,-z,relro,-z,now -o $@ $^ -lm -lpthread
 
 $(call obj,$(LLVM_SRC)): BASE += -isystem $(LLVM_INC)
 
@@ -79,9 +85,9 @@ $(BUILD)/liblcwc.a: $(LIB_OBJ)
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/libtest.a: $(call obj,$(TEST_PART))
 	rm -f $@ && ar rcsD $@ $^
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/liblcwc.a $(BUILD)/liblcwrt.a
-	$(CC) -pie $(LDFLAGS) -o $@ $(filter-out %.a,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
-	  $(LLVM_LIB) -lcmocka -ljansson -lz -lm -lpthread -ldl
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/liblcwc.a $(BUILD)/liblcwrt.a $(BUILD)/liblcwsim.so
+	$(CC) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group \
+	  -Wl,--as-needed -L$(BUILD) -llcwsim -Wl,-rpath,'$$ORIGIN/..' $(LLVM_LIB) -lcmocka -ljansson -lz -lm -lpthread -ldl
 $(BUILD)/tests/%.o: WARN = -Wall -Wextra -Wno-unused-function
 
 # Programs that read hostile text run under the address and undefined behaviour sanitizers.
@@ -95,7 +101,7 @@ sanitized:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" \
 	  $(BUILD)/sanitized/front_fuzz_sanitized $(BUILD)/sanitized/expand_fuzz_sanitized
 
-programs: $(BUILD)/lcwc $(TEST_BIN)
+programs: all $(TEST_BIN)
 
 test: setup
 	@$(MAKE) --no-print-directory -j2 programs
@@ -125,8 +131,9 @@ bless: $(BUILD)/lcwc
 	@BUILD=$(BUILD) tests/goldens.sh --bless
 
 PREFIX ?= /usr/local
-install: $(BUILD)/lcwc
+install: all
 	install -D -m 755 $(BUILD)/lcwc $(DESTDIR)$(PREFIX)/bin/lcwc
+	install -D -m 755 $(BUILD)/liblcwsim.so $(DESTDIR)$(PREFIX)/lib/lcwc/liblcwsim.so
 clean:
 	rm -rf $(BUILD)
 help:

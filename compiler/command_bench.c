@@ -1,8 +1,11 @@
 /* command_bench.c: the lowerings of one network side by side, in one process and one run. In: a
  * file, a net, a list of lowerings. Out: for each the median time of a training step with its
- * spread, the ratio to the first, its launches, and how far its weights are from the
- * first one's after the same steps. Measurements alternate, so that a slow moment of the machine
- * meets all of them. */
+ * spread, the ratio to the first and to the roofline, its launches, and how far its weights are
+ * from the first one's after the same steps.
+ *
+ * Machines have slow moments. So a round holds some steps of every lowering, beginning with another
+ * one each time, and a measurement of what the machine could do at best just then; a ratio is the
+ * median of the ratios within the rounds. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +18,8 @@
 
 enum {
   MOST_ENTRIES = 8,
-  ROUNDS = 15,
-  STEPS_ROUND = 4,
+  ROUNDS = 25,
+  STEPS_ROUND = 5,
   STEPS_COMPARED = 20,
   MAX_SAMPLES = ROUNDS * STEPS_ROUND
 };
@@ -29,7 +32,8 @@ typedef struct {
   const HostTable *table;
   Session s;
   uint64_t step; /* next step of the timed run */
-  double time[MAX_SAMPLES];
+  double time[MAX_SAMPLES]; /* ms of every step; sorted at the end */
+  double round[ROUNDS];     /* ms: the median of each round */
   uint32_t ntime;
   double compile_ms, difference;
 } Entry;
@@ -40,6 +44,7 @@ typedef struct {
   uint32_t n;
   Arena arena;
   const char *isa[2];
+  Roofline roof[ROUNDS];
 } Bench;
 
 /* ---- one entry ----------------------------------------------------------------------------- */
@@ -195,6 +200,23 @@ static int double_order(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+static double median(double *x, uint32_t n) {
+  qsort(x, n, sizeof *x, double_order);
+  return x[n / 2];
+}
+
+static bool round_run(Bench *b, uint32_t round) {
+  b->roof[round] = roofline_measure(b->isa[0], b->entry[0]->s.device->threads);
+  for (uint32_t k = 0; k < b->n; k++) {
+    Entry *e = b->entry[(k + round) % b->n];
+    double *first = e->time + e->ntime, copy[STEPS_ROUND];
+    if (!entry_steps(b, e, 1, false) || !entry_steps(b, e, STEPS_ROUND, true)) return false;
+    memcpy(copy, first, sizeof copy);
+    e->round[round] = median(copy, STEPS_ROUND);
+  }
+  return true;
+}
+
 static bool bench_run(Bench *b) {
   for (uint32_t i = 0; i < b->n; i++) {
     Fault f = {0};
@@ -206,11 +228,8 @@ static bool bench_run(Bench *b) {
     b->entry[i]->difference =
         strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
   for (uint32_t round = 0; round < ROUNDS; round++)
-    for (uint32_t i = 0; i < b->n; i++)
-      if (!entry_steps(b, b->entry[i], 1, false) || !entry_steps(b, b->entry[i], STEPS_ROUND, true))
-        return false;
-  for (uint32_t i = 0; i < b->n; i++)
-    qsort(b->entry[i]->time, b->entry[i]->ntime, sizeof(double), double_order);
+    if (!round_run(b, round)) return false;
+  for (uint32_t i = 0; i < b->n; i++) (void)median(b->entry[i]->time, b->entry[i]->ntime);
   return true;
 }
 
@@ -237,10 +256,27 @@ static uint32_t launches(const Entry *e) {
   return n;
 }
 
+/* The median over the rounds of e's time to the first entry's, and to the roofline. */
+static void ratios(const Bench *b, const Entry *e, double *first, double *roofline) {
+  double x[ROUNDS], y[ROUNDS], flops;
+  for (uint32_t i = 0; i < ROUNDS; i++) {
+    x[i] = e->round[i] / b->entry[0]->round[i];
+    y[i] = e->round[i] / floor_ms(b->entry[0], &b->roof[i], &flops);
+  }
+  *first = median(x, ROUNDS), *roofline = median(y, ROUNDS);
+}
+
+/* The rates of a middling round. */
+static Roofline roofline_middle(const Bench *b) {
+  double flops[ROUNDS], bytes[ROUNDS];
+  for (uint32_t i = 0; i < ROUNDS; i++) flops[i] = b->roof[i].flops, bytes[i] = b->roof[i].bytes;
+  return (Roofline){median(flops, ROUNDS), median(bytes, ROUNDS)};
+}
+
 static void report(Bench *b, Text *out) {
   Entry *base = b->entry[0];
-  double flops;
-  Roofline r = roofline_measure(b->isa[0], base->s.device->threads);
+  double flops, first, roofline;
+  Roofline r = roofline_middle(b);
   double floor = floor_ms(base, &r, &flops);
   if (b->a->run.json)
     text_add(out,
@@ -258,16 +294,17 @@ static void report(Bench *b, Text *out) {
              "difference");
   for (uint32_t i = 0; i < b->n; i++) {
     Entry *e = b->entry[i];
-    double median = e->time[e->ntime / 2], low = e->time[e->ntime / 20],
+    double middle = e->time[e->ntime / 2], low = e->time[e->ntime / 20],
            high = e->time[e->ntime - 1 - e->ntime / 20];
+    ratios(b, e, &first, &roofline);
     const char *form =
         b->a->run.json ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,"
                          "\"ratio\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
                        : "%s%-15s %9.3f %9.3f %9.3f %9.3f %9.3f %9u %11s\n";
     const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-")
                                                   : arena_printf(&b->arena, "%.2e", e->difference);
-    text_add(out, form, b->a->run.json && i ? "," : "", e->word, median, low, high,
-             median / base->time[base->ntime / 2], median / floor, launches(e), difference);
+    text_add(out, form, b->a->run.json && i ? "," : "", e->word, middle, low, high,
+             first, roofline, launches(e), difference);
   }
   if (b->a->run.json) text_add(out, "]}\n");
   else

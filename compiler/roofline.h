@@ -8,7 +8,7 @@ typedef struct {
   double bytes; /* per second: read and written in place, arrays far beyond the caches */
 } Roofline;
 
-/* Best of several short measurements on `threads` threads with the instruction set `isa`. */
+/* One short measurement on `threads` threads with the instruction set `isa`. */
 Roofline roofline_measure(const char *isa, uint32_t threads);
 
 #endif
