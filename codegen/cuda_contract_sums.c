@@ -136,6 +136,7 @@ void prologue_print(Emit *e, const Tile *t, const SumPlan *p) {
   e->live[PART_N] = columns % t->columns ? emit_printf(e, "n < %d", columns) : NULL;
   emit_line(e, "const int group = n0 + thread_index() %% %u * %d, n = group;", BLOCK / p->lanes,
             PROLOGUE_GROUP);
+  stage_print(e, STAGE_PROLOGUE, 0);
   values_declare(e, STAGE_PROLOGUE, IN_N, PROLOGUE_GROUP);
   group_print(e, STAGE_PROLOGUE, IN_N, PROLOGUE_GROUP);
   sums_declare(e, STAGE_PROLOGUE, PART_K, PROLOGUE_GROUP);
