@@ -199,7 +199,7 @@ static void contract_make(Gen *g) {
   uint16_t m = kernel_axes(k, PART_M), n = kernel_axes(k, PART_N), kk = kernel_axes(k, PART_K);
   k->lhs = arg_add(g, ARG_READ, m | kk), k->rhs = arg_add(g, ARG_READ, kk | n);
   k->nstage = 3, k->space[0] = kk | n, k->space[1] = m | n, k->space[2] = n;
-  uint16_t before = 0, after = 0;
+  uint16_t before = 0, after = 0, across = 0;
   if (below(g, 2)) {
     keep(g, instr_add(g, (Instr){.op = I_LOAD, .a = k->rhs}));
     load_some(g, kk | n, 1);
@@ -212,6 +212,7 @@ static void contract_make(Gen *g) {
   grow_some(g, below(g, 4));
   uint16_t last = g->pool[g->npool - 1];
   store(g, apply(g, S_add, g->pool[0], last, 0), m | n);
+  if (below(g, 3) == 0) across = reduce(g, pick(g), n);
   if (below(g, 2)) {
     after = reduce(g, pick(g), m);
     g->stage = STAGE_COLUMN, g->npool = 0;
@@ -219,6 +220,11 @@ static void contract_make(Gen *g) {
     load_some(g, n, 1);
     store(g, apply(g, S_add, g->pool[0], g->pool[1], 0), n);
   }
+  if (!across) return;
+  g->stage = STAGE_ROW, g->npool = 0, k->nstage = 4, k->space[STAGE_ROW] = m;
+  keep(g, across);
+  load_some(g, m, 1);
+  store(g, apply(g, S_add, g->pool[0], g->pool[1], 0), m);
 }
 
 Kernel *kernel_random(Arena *arena, uint32_t number) {

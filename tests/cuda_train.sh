@@ -1,0 +1,35 @@
+#!/bin/sh
+# cuda_train.sh: networks trained on the simulated CUDA device with all its checks, held against the
+# host: the loss of the tenth step in every lowering and precision. Ends in N passed, N failed, N skipped.
+lcwc=${BUILD:-build}/lcwc
+dir=$(mktemp -d) || exit 3
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0 skipped=0
+
+loss() { # options: the training loss after ten steps
+  "$lcwc" train "$@" --steps 10 --json -o "$dir/run" --overwrite 2>"$dir/said" | sed -n 's/.*"train_loss":\([0-9.eE+-]*\).*/\1/p'
+}
+verdict() { # what, loss on the device, on the host, relative difference allowed
+  if echo "$2 $3 $4" | awk '{ d = $1 - $2; if (d < 0) d = -d; exit !(NF == 3 && d <= $3 * $2) }'; then passed=$((passed + 1))
+  else failed=$((failed + 1)); echo "FAILED: $1: device $2, host $3"; cat "$dir/said"; fi
+}
+
+if ! "$lcwc" info | grep -q 'CUDA compiler .*taken'; then
+  echo "skipped: no compiler of CUDA text (NVRTC or clang-19)"
+  echo "0 passed, 0 failed, 1 skipped"
+  exit 0
+fi
+cuda="--device=cuda --driver=sim --sim-checks=all"
+for net in tiny halves mlp bn dropout; do
+  file=tests/whole/$net.lcwnet
+  name=$(sed -n 's/^net \([a-z_0-9]*\).*/\1/p' "$file" | head -1)
+  for lower in fused fused:update unfused; do
+    host=$(loss "$file" "$name" --lower=$lower)
+    verdict "$net, $lower" "$(loss "$file" "$name" --lower=$lower $cuda)" "$host" 1e-5
+  done
+  verdict "$net, tf32" "$(loss "$file" "$name" --precision=tf32 $cuda)" "$host" 5e-3
+  verdict "$net, bf16" "$(loss "$file" "$name" --precision=bf16 $cuda)" "$host" 5e-2
+done
+verdict "two runs, the same" "$(loss tests/whole/tiny.lcwnet tiny $cuda)" "$(loss tests/whole/tiny.lcwnet tiny $cuda --sim-threads=1)" 0
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
