@@ -288,6 +288,10 @@ static int inspect(Arguments *a, Compile *c) {
   const char *isa[2];
   Inspect x = {.c = c, .want = a->flag[FLAG_KERNEL]};
   if (!isa_choose(a, c, isa) || !phase_find(c, phase, &x.phase)) return c->exit;
+  if (c->target != &target_host)
+    compile_fail(c, LCW_USAGE, "inspect measures the host only\n"
+                               "help: --device=host; `emit --emit=cuda` prints a device's kernels");
+  if (c->target != &target_host) return c->exit;
   if (!compile_run(c, a->place[0], x.phase == PHASE_TRAIN ? PASS_object : PASS_tile) ||
       !entries_collect(&x))
     return c->exit;

@@ -73,7 +73,8 @@ int command_info(int argc, char **argv) {
   else info_print(&tools, cuda_cache_folder(&arena), threads);
   cuda_tools_close(&tools);
   arena_release(&arena);
-  return fflush(stdout) ? command_fail(LCW_DATA, "cannot write to standard output") : LCW_OK;
+  bool bad = fflush(stdout) != 0 || ferror(stdout);
+  return bad ? command_fail(LCW_DATA, "cannot write to standard output") : LCW_OK;
 }
 
 /* ---- fmt, explain ------------------------------------------------------------------------------ */

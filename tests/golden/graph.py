@@ -19,6 +19,14 @@ def uniform(low, high, *shape):
     return low + (high - low) * torch.rand(*shape)
 
 
+def rounded(x, bits, away):
+    """x to the leading bits of a float32, ties away from zero or to even; the slope is 1."""
+    word = x.detach().float().view(torch.int32)
+    half = (1 << (bits - 1)) if away else (1 << (bits - 1)) - 1 + (word >> bits & 1)
+    y = ((word + half) & -(1 << bits)).view(torch.float32).double()
+    return x + (y - x).detach()
+
+
 # ---- scalar functions: operands, value, derivative by each operand --------------------------
 
 ANY, POSITIVE, TRUTH = (-2, 2), (0.2, 3), (0, 2)
@@ -45,6 +53,8 @@ scalars = {
     "le": (lambda a, b: (a <= b) + 0 * a * b, ANY, ANY),
     "eq": (lambda a, b: (a == b) + 0 * a * b, TRUTH, TRUTH),
     "select": (lambda a, b, c: torch.where(a != 0, b, c) + 0 * a, TRUTH, ANY, ANY),
+    "tf32": (lambda a: rounded(a, 13, True), ANY),
+    "bf16": (lambda a: rounded(a, 16, False), ANY),
 }
 for name, (function, *ranges) in scalars.items():
     operands = []
