@@ -169,7 +169,6 @@ struct SimFunction {
   bool dynamic;                    /* uses dynamic shared memory */
   uint32_t dynamic_align;
   bool ordered;                    /* has global atomics: blocks keep their order at them */
-  uint32_t counted;                /* index in the Sim's counters, +1; 0: not launched yet */
 };
 
 struct SimModule {
