@@ -113,6 +113,7 @@ void kernel_emit(Emit *e, const char *symbol) {
   }
   Value begin = LLVMGetParam(f, n), end = LLVMGetParam(f, n + 1);
   e->scratch = LLVMGetParam(f, n + 2);
+  e->beyond = NO_AXIS;
   kernel_varies(k, e->varies);
   LLVMBasicBlockRef entry = LLVMGetInsertBlock(b->at); /* slots only; the code starts after it */
   LLVMBasicBlockRef code = LLVMAppendBasicBlockInContext(b->context, f, "");

@@ -107,6 +107,7 @@ typedef struct Emit {
   Build b;
   const Kernel *k;
   uint16_t varies[MAX_INSTR];
+  uint32_t beyond;                 /* the walk is beyond the heads of what moves along this axis */
   Value arg[MAX_ARG];              /* base addresses */
   Value scratch, workspace;
   Value (*acc)(struct Emit *e, const Cell *c, uint32_t vector); /* CONTRACT: the finished sum */

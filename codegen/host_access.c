@@ -160,6 +160,8 @@ static Value load_gather(Emit *e, uint32_t arg, const Point *p) {
 /* A float if the argument does not vary along the lanes, else a vector. */
 Value arg_load(Emit *e, uint32_t arg, const Point *p) {
   const Arg *a = &e->k->arg[arg];
+  if (a->tail.known && arg_moves(e->k, arg, e->beyond))
+    return LLVMConstReal(e->b.f32, (double)a->tail.value);
   if (p->axis == NO_AXIS || !arg_moves(e->k, arg, p->axis)) {
     Point q = *p;
     q.axis = NO_AXIS;

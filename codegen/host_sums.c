@@ -95,6 +95,44 @@ static void sums_flush(Contract *c, Panel *p, Stage *s) {
   }
 }
 
+/* The epilogue over rows [from, to) of the block. */
+static void rows_walk(Contract *c, Panel *p, Stage *s, Value from, Value to) {
+  Build *b = &c->e->b;
+  Loop l = loop_begin(b, from, to, 1);
+  Value row = value_add(b, c->block, l.index);
+  for (uint32_t v = 0; v < p->n; v++)
+    index_split(c->e, kernel_axes(c->e->k, PART_M), row, p->cell[v].at.index);
+  c->row = at_element(b, b->f32, acc_base(c, p), value_mul(b, l.index, c->tile));
+  c->row_number = l.index;
+  stage_step(s, 0);
+  loop_end(b, &l);
+}
+
+/* The row from which on all that is constant down the rows has reached its tail. */
+static int32_t rows_head(const Kernel *k) {
+  int32_t head = 0;
+  uint32_t m = axis_last(k, PART_M);
+  for (uint32_t a = 0; a < k->narg && axes_count(k, PART_M) == 1; a++)
+    if (k->arg[a].tail.known && arg_moves(k, a, m) && k->arg[a].tail.from > head)
+      head = k->arg[a].tail.from;
+  return head;
+}
+
+/* The same, in two walks if some rows differ: beyond them a mask of dead lanes is 1. */
+static void rows_walks(Contract *c, Panel *p, Stage *s, Value from, Value to) {
+  Build *b = &c->e->b;
+  int32_t head = rows_head(c->e->k);
+  if (head) {
+    Value end = LLVMBuildSub(b->at, int_of(b, head), c->block, "");
+    end = value_choose(b, value_less(b, from, end), value_min(b, end, to), from);
+    rows_walk(c, p, s, from, end);
+    from = end;
+  }
+  if (axes_count(c->e->k, PART_M) == 1) c->e->beyond = axis_last(c->e->k, PART_M);
+  rows_walk(c, p, s, from, to);
+  c->e->beyond = NO_AXIS;
+}
+
 /* The epilogue over the rows of the block, whose sums are taken by SUM_ROWS rows. */
 void phase_epilogue(Contract *c, Panel *p) {
   Emit *e = c->e;
@@ -104,17 +142,11 @@ void phase_epilogue(Contract *c, Panel *p) {
   stage_open(&s, e, STAGE_EPILOGUE, kernel_axes(e->k, PART_M), p->cell, p->n, 1);
   s.quiet = true;
   stage_before(&s);
-  Value base = acc_base(c, p), rows = c->rows;
+  Value rows = c->rows;
   if (c->s.column) rows = SEED(206, LLVMBuildAnd(b->at, rows, int_of(b, -4), ""), rows);
   Loop some = loop_begin(b, int_of(b, 0), rows, SUM_ROWS);
   Value end = value_min(b, value_add(b, some.index, int_of(b, SUM_ROWS)), rows);
-  Loop l = loop_begin(b, some.index, end, 1);
-  for (uint32_t v = 0; v < p->n; v++)
-    index_split(e, kernel_axes(e->k, PART_M), value_add(b, c->block, l.index), p->cell[v].at.index);
-  c->row = at_element(b, b->f32, base, value_mul(b, l.index, c->tile));
-  c->row_number = l.index;
-  stage_step(&s, 0);
-  loop_end(b, &l);
+  rows_walks(c, p, &s, some.index, end);
   sums_flush(c, p, &s);
   loop_end(b, &some);
 }

@@ -154,6 +154,9 @@ static bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis) {
     if (p->base != q->base || p->extent != q->extent) return false;
     if (memcmp(p->coef, q->coef, naxis * sizeof *p->coef)) return false;
   }
+  if (a->tail.known != b->tail.known || a->tail.from != b->tail.from ||
+      memcmp(&a->tail.value, &b->tail.value, sizeof a->tail.value))
+    return false;
   return memcmp(a->stride, b->stride, naxis * sizeof *a->stride) == 0;
 }
 
@@ -263,6 +266,18 @@ static bool verify_instr(Verify *v, uint32_t i) {
   return true;
 }
 
+/* A tail belongs to the one axis along which a constant moves. */
+static bool verify_tail(Verify *v, uint32_t j) {
+  const Arg *a = &v->k->arg[j];
+  uint32_t axes = arg_axes(v->k, a), axis = axes ? (uint32_t)__builtin_ctz(axes) : 0;
+  if (!a->tail.known) return true;
+  if (!axes || (axes & (axes - 1)) || a->use != ARG_READ || a->nguard)
+    REFUSE(v, "argument %u has a tail and is no plain vector", j);
+  if (a->tail.from < 0 || a->tail.from >= v->k->extent[axis])
+    REFUSE(v, "argument %u has a tail from %d on", j, a->tail.from);
+  return true;
+}
+
 bool kernel_verify(const Kernel *k, Text *why) {
   Verify v = {.k = k, .why = why};
   if (k->kind >= KERNEL_KINDS || k->naxis > MAX_AXIS || k->narg > MAX_ARG ||
@@ -273,6 +288,8 @@ bool kernel_verify(const Kernel *k, Text *why) {
   if (k->kind == KERNEL_CONTRACT && (k->lhs >= k->narg || k->rhs >= k->narg || k->nstage < 3))
     REFUSE(&v, "%s: a contraction needs two operands and its stages", k->name);
   kernel_varies(k, v.varies);
+  for (uint32_t j = 0; j < k->narg; j++)
+    if (!verify_tail(&v, j)) return false;
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (!verify_instr(&v, i)) return false;
   return true;

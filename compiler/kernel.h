@@ -11,7 +11,8 @@
  * Access. An argument is addressed as offset + sum over axes of stride[axis] * index[axis], in
  * elements. A Guard is a coordinate base + sum coef * index that must lie in [0, extent), else
  * the loaded value is 0 (padding). dgrad of a convolution of stride s is s*s CONTRACTs, one per
- * residue class of the image coordinates, each affine.
+ * residue class of the image coordinates, each affine. A constant argument may say that it holds
+ * one value from some index on (its tail: the mask of a dead lane is 1 from 1 on).
  *
  * Program. SSA instructions by index, each in a stage. Stage s runs over the axes of space[s]:
  *   MAP       one stage over every axis.
@@ -45,6 +46,7 @@ typedef enum { PART_P, PART_R, PART_M, PART_N, PART_K } AxisPart;
 enum { ARG_READ = 1, ARG_WRITE = 2 };
 
 typedef struct { int32_t coef[MAX_AXIS], base, extent; } Guard;
+typedef struct { bool known; float value; int32_t from; } Tail; /* of its only axis that moves */
 
 typedef struct {
   uint8_t dtype, use;              /* DType; ARG_READ, ARG_WRITE */
@@ -52,6 +54,7 @@ typedef struct {
   int64_t offset;                  /* in elements */
   int64_t stride[MAX_AXIS];        /* 0: does not vary over that axis */
   Guard guard[MAX_GUARD];
+  Tail tail;
 } Arg;
 
 typedef enum {

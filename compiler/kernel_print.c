@@ -42,6 +42,7 @@ static void arg_print(const Kernel *k, uint32_t j, Text *out) {
       }
     text_add(out, " < %d", a->guard[g].extent);
   }
+  if (a->tail.known) text_add(out, " %.9g from %d", (double)a->tail.value, a->tail.from);
   if (k->kind == KERNEL_CONTRACT && j == k->lhs) text_add(out, "   lhs");
   if (k->kind == KERNEL_CONTRACT && j == k->rhs) text_add(out, "   rhs");
   text_add(out, "\n");

@@ -62,6 +62,24 @@ static uint16_t scalar_add(Build *b, Scalar fn, uint32_t stage, const uint16_t *
                               .c = in[2]});
 }
 
+/* The tail of a constant vector that is walked from its start: at least half of it. */
+static Tail tail_of(const Buffer *b, const Arg *a, const Kernel *k) {
+  Tail none = {0};
+  uint32_t axis = MAX_AXIS;
+  for (uint32_t i = 0; i < k->naxis; i++) {
+    if (!a->stride[i]) continue;
+    if (axis < MAX_AXIS || a->stride[i] != 1) return none;
+    axis = i;
+  }
+  bool plain = b->role == BUF_CONST && b->dtype == DTYPE_F32 && !a->offset && !a->nguard;
+  if (!plain || axis == MAX_AXIS || b->elements != (uint64_t)k->extent[axis]) return none;
+  const float *data = b->data;
+  int32_t from = k->extent[axis] - 1;
+  float last = data[from];
+  while (from > 0 && data[from - 1] == last) from--;
+  return from <= k->extent[axis] / 2 ? (Tail){true, last, from} : none;
+}
+
 /* An argument for `buffer` with this access, shared if there is one already. */
 static uint32_t arg_add(Build *b, uint32_t buffer, const Arg *want) {
   Kernel *k = b->k;
@@ -77,6 +95,7 @@ static uint32_t arg_add(Build *b, uint32_t buffer, const Arg *want) {
   if (k->narg == MAX_ARG) return MAX_ARG - 1;
   k->arg[k->narg] = *want;
   k->arg[k->narg].dtype = b->w->p->buffer[buffer].dtype;
+  k->arg[k->narg].tail = tail_of(&b->w->p->buffer[buffer], want, k);
   b->buf[k->narg] = buffer;
   return k->narg++;
 }
