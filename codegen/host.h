@@ -103,6 +103,10 @@ typedef struct { Value index[MAX_AXIS]; uint32_t axis, lanes; } Point;
 /* A vector's worth of the iteration space and what the program computed there. */
 typedef struct { Point at; Value value[MAX_INSTR]; } Cell;
 
+/* What the program adds to a sum of products: the sum starts from it. */
+enum { MAX_TERM = 4 };
+typedef struct { uint32_t whole, n; uint16_t term[MAX_TERM]; } Start; /* whole: products and terms */
+
 typedef struct Emit {
   Build b;
   const Kernel *k;
@@ -110,6 +114,7 @@ typedef struct Emit {
   uint32_t beyond;                 /* the walk is beyond the heads of what moves along this axis */
   Value arg[MAX_ARG];              /* base addresses */
   Value scratch, workspace;
+  Start start;                     /* CONTRACT */
   Value (*acc)(struct Emit *e, const Cell *c, uint32_t vector); /* CONTRACT: the finished sum */
   Value (*panel)(struct Emit *e, const Cell *c, uint32_t vector); /* the packed rhs, or NULL */
   Value (*lanes)(struct Emit *e, uint32_t i, Value v); /* CONTRACT: the lanes that instruction i, a
@@ -149,6 +154,7 @@ void stage_flush(Stage *s);              /* a block of rows is done: way 0 into 
 void stage_close(Stage *s);              /* finishes the sums */
 void stage_after(Stage *s);              /* what needs them */
 bool stage_walks(const Stage *s);        /* is there anything to do at every step? */
+Value stage_start(Stage *s, uint32_t c);  /* what the sum of products in cell c starts from */
 Value stage_neutral(Build *b, const Instr *n, Value like);
 Value lanes_fold(Build *b, const Instr *n, Value v); /* the sum of all lanes */
 void index_split(Emit *e, uint16_t axes, Value flat, Value *index);

@@ -50,6 +50,7 @@ uint32_t axes_count(const Kernel *k, AxisPart part);
 
 enum { ROWS_SMALL = 4 };           /* rows of the tile for what whole tiles leave */
 PanelPhase phase_tiles;            /* the block's sums of products, for a block of k */
+Start start_find(const Kernel *k); /* what they start from */
 
 /* ---- host_sums.c ----------------------------------------------------------------------- */
 

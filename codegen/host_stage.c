@@ -117,6 +117,7 @@ static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
   const Instr *n = &e->k->instr[i];
   Cell *cell = &s->cell[c];
   Value *v = cell->value;
+  if (e->acc && i == e->start.whole) return e->acc(e, cell, c);
   switch ((InstrOp)n->op) {
   case I_CONST: return LLVMConstReal(e->b.f32, (double)n->k);
   case I_LOAD:
@@ -134,6 +135,32 @@ static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
   case I_REDUCE: break;
   }
   return NULL;
+}
+
+/* The value of instruction i in cell c, outside of any walk: operands first. */
+static Value stage_value(Stage *s, uint32_t i, uint32_t c) {
+  const Instr *n = &s->e->k->instr[i];
+  const uint16_t operand[3] = {n->a, n->b, n->c};
+  for (uint32_t j = 0; n->op == I_SCALAR && j < math_table[n->fn].operands; j++)
+    stage_value(s, operand[j], c);
+  return s->cell[c].value[i] = evaluate(s, i, c);
+}
+
+Value stage_start(Stage *s, uint32_t c) {
+  Emit *e = s->e;
+  Value sum = NULL;
+  for (uint32_t product_too = 0; product_too < 2; product_too++) /* those become an fma */
+    for (uint32_t t = 0; t < e->start.n; t++) {
+      uint32_t i = e->start.term[t];
+      const Instr *p = product(s, i);
+      if (!p != !product_too) continue;
+      const Value *v = s->cell[c].value;
+      Value x = stage_value(s, i, c);
+      if (!sum) sum = x;
+      else if (p) sum = fma_apply(e, v[p->a], v[p->b], sum, false);
+      else sum = apply(e, FN_add, sum, x, NULL);
+    }
+  return sum ? value_splat(&e->b, sum, e->b.isa->width) : LLVMConstNull(e->b.vector);
 }
 
 /* True if cell c holds what cell 0 holds. */

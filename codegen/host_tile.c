@@ -95,6 +95,70 @@ static void tile_sum(Contract *c, Panel *p, Value lhs, Value panel, Value *sum, 
   loop_end(b, &l);
 }
 
+/* True if the value of instruction i is a term: what comes of loads that do not move along both
+ * rows and columns, and is not written here. */
+static bool start_term(const Kernel *k, uint32_t i) {
+  const Instr *n = &k->instr[i];
+  if (n->op == I_CONST) return true;
+  if (n->op == I_LOAD) {
+    const Arg *a = &k->arg[n->a];
+    bool m = false, across = false;
+    for (uint32_t x = 0; x < k->naxis; x++) {
+      m |= k->part[x] == PART_M && arg_moves(k, n->a, x);
+      across |= k->part[x] == PART_N && arg_moves(k, n->a, x);
+    }
+    return n->stage == STAGE_EPILOGUE && a->use == ARG_READ && !(m && across);
+  }
+  bool plain = n->op == I_SCALAR && (n->fn == FN_add || n->fn == FN_sub || n->fn == FN_mul);
+  return plain && n->stage == STAGE_EPILOGUE && start_term(k, n->a) && start_term(k, n->b);
+}
+
+/* The only instruction that uses i, or ninstr. */
+static uint32_t only_user(const Kernel *k, uint32_t i) {
+  uint32_t user = k->ninstr, uses = 0;
+  for (uint32_t j = i + 1; j < k->ninstr; j++) {
+    const Instr *n = &k->instr[j];
+    uint32_t operands = n->op == I_SCALAR ? math_table[n->fn].operands
+                                          : n->op == I_REDUCE || n->op == I_STORE;
+    const uint16_t operand[3] = {n->a, n->b, n->c};
+    for (uint32_t o = 0; o < operands; o++)
+      if (operand[o] == i) user = j, uses++;
+  }
+  return uses == 1 ? user : k->ninstr;
+}
+
+/* The chain of additions above ACC: acc + bias + t s. Started from the terms, a sum needs no
+ * instruction to add them. */
+Start start_find(const Kernel *k) {
+  Start s = {.whole = k->ninstr};
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (k->instr[i].op == I_ACC) s.whole = i;
+  while (s.whole < k->ninstr && s.n < MAX_TERM) {
+    uint32_t user = only_user(k, s.whole);
+    if (user == k->ninstr) break;
+    const Instr *n = &k->instr[user];
+    if (n->op != I_SCALAR || n->fn != FN_add) break;
+    uint32_t term = n->a == s.whole ? n->b : n->a;
+    if (!start_term(k, term)) break;
+    s.term[s.n++] = (uint16_t)term, s.whole = user;
+  }
+  return s;
+}
+
+/* Sets the sums of a row's cells to their start, or to what earlier blocks of k have left. */
+static void tile_start(Contract *c, Panel *p, Value row, Value out, Value *sum) {
+  Emit *e = c->e;
+  Build *b = &e->b;
+  Value first = LLVMBuildICmp(b->at, LLVMIntEQ, c->k0, int_of(b, 0), "");
+  Stage s = {.e = e, .stage = STAGE_EPILOGUE, .cell = p->cell, .n = p->n};
+  for (uint32_t v = 0; v < p->n; v++) {
+    index_split(e, kernel_axes(e->k, PART_M), value_add(b, c->block, row), p->cell[v].at.index);
+    Value old = at_offset(b, b->f32, out, v * b->isa->width), start = stage_start(&s, v);
+    old = load_as(b, b->vector, old, 4 * b->isa->width);
+    build_set(b, sum[v], value_choose(b, first, SEED(202, old, start), old));
+  }
+}
+
 /* Tiles of `rows` rows over [from, from + count * rows) of the block. */
 static Value tiles_emit(Contract *c, Panel *p, Value from, Value count, uint32_t rows) {
   Build *b = &c->e->b;
@@ -103,15 +167,9 @@ static Value tiles_emit(Contract *c, Panel *p, Value from, Value count, uint32_t
   for (uint32_t i = 0; i < rows * TILE_VECTORS; i++) sum[i] = build_slot(b, b->vector);
   Loop l = loop_begin(b, from, to, rows);
   Value out = at_element(b, b->f32, acc_base(c, p), value_mul(b, l.index, c->tile));
-  Value first = LLVMBuildICmp(b->at, LLVMIntEQ, c->k0, int_of(b, 0), "");
-  first = SEED(202, rows == 1 ? LLVMConstInt(b->i1, 0, 0) : first, first);
   for (uint32_t i = 0; i < rows; i++)
-    for (uint32_t v = 0; v < p->n; v++) {
-      Value old =
-          load_as(b, b->vector, at_offset(b, b->f32, out, i * c->tile + v * width), width * 4);
-      build_set(b, sum[i * TILE_VECTORS + v],
-                value_choose(b, first, LLVMConstNull(b->vector), old));
-    }
+    tile_start(c, p, value_add(b, l.index, int_of(b, i)), at_offset(b, b->f32, out, i * c->tile),
+               &sum[i * TILE_VECTORS]);
   tile_prefetch(c, p, l.index, rows);
   rhs_prefetch(c, p, l.index, rows);
   Value lhs = at_element(b, b->f32, c->lhs, value_mul(b, l.index, c->s.lhs.sm));
