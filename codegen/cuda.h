@@ -19,6 +19,8 @@ typedef struct {
 
 typedef struct {
   uint32_t grid[3], block, shared;
+  uint32_t rows, columns;  /* of a CONTRACT: a block's tile; */
+  uint32_t slab, slabs;    /* values of K that it takes at a time; how often */
   uint64_t workspace;      /* its bytes, tickets included; 0: no such argument */
 } CudaLaunch;
 

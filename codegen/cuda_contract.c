@@ -12,15 +12,6 @@
 
 /* ---- what it needs ---------------------------------------------------------------------------- */
 
-uint32_t cuda_shared_limit(uint32_t arch) {
-  static const struct { uint32_t arch, kilobytes; } row[] = {
-    {75, 64}, {80, 163}, {86, 99}, {87, 163}, {88, 99}, {90, 227}, {120, 99},
-  };
-  uint32_t bytes = 48 << 10;
-  for (size_t i = 0; i < COUNT_OF(row) && row[i].arch <= arch; i++) bytes = row[i].kilobytes << 10;
-  return bytes;
-}
-
 typedef struct {
   Tile tile;
   Operand lhs, rhs;
@@ -50,6 +41,8 @@ static Contract contract_of(const Kernel *k, const CudaOptions *o) {
 void contract_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
   Contract c = contract_of(k, o);
   launch->grid[0] = (uint32_t)(tiles_of(k, &c.tile, PART_M) * tiles_of(k, &c.tile, PART_N));
+  launch->rows = (uint32_t)c.tile.rows, launch->columns = (uint32_t)c.tile.columns;
+  launch->slab = (uint32_t)c.tile.slab, launch->slabs = (uint32_t)c.slabs;
   launch->shared = c.shared;
   launch->workspace = c.sums.workspace;
 }

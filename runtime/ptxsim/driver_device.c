@@ -5,16 +5,11 @@
 #include <string.h>
 #include "driver.h"
 
-/*   arch   shared memory: default, most of a block, of a processor; processors; and of each:
- *          threads, blocks, registers */
+/* Shared memory of a block: without asking, and the most. */
 static const Chip chip[] = {
-    {75, 48 << 10, 64 << 10, 64 << 10, 40, 1024, 16, 65536},
-    {80, 48 << 10, 163 << 10, 164 << 10, 108, 2048, 32, 65536},
-    {86, 48 << 10, 99 << 10, 100 << 10, 84, 1536, 16, 65536},
-    {89, 48 << 10, 99 << 10, 100 << 10, 128, 1536, 24, 65536},
-    {90, 48 << 10, 227 << 10, 228 << 10, 132, 2048, 32, 65536},
-    {100, 48 << 10, 227 << 10, 228 << 10, 148, 2048, 32, 65536},
-    {120, 48 << 10, 99 << 10, 100 << 10, 170, 1536, 24, 65536},
+#define ARCH(arch, device, processors, clock, shared, block, warps, blocks, ffma, tf32, bf16, gbytes)   \
+  {arch, 48 << 10, (block) << 10, (shared) << 10, processors, (warps) * 32, blocks, 65536},
+#include "cuda_arch.def"
 };
 
 const Chip *chip_find(uint32_t arch) {
