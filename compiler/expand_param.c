@@ -186,8 +186,8 @@ static Val deviation(Graph *g, Val z) {
   Val n = graph_const(g, 1.0 / (double)shape_elements(s));
   Val mean = graph_map2(g, S_mul, graph_reduce(g, S_add, z, axes), n);
   Val d = graph_map2(g, S_sub, z, mean);
-  Val var = graph_map2(g, S_mul, graph_reduce(g, S_add, graph_map2(g, S_mul, d, d), axes), n);
-  return graph_reshape(g, graph_map1(g, S_sqrt, var), (Shape){0});
+  Val squares = graph_reduce(g, S_add, graph_map2(g, S_mul, d, d), axes);
+  return graph_map1(g, S_sqrt, graph_map2(g, S_mul, graph_reshape(g, squares, (Shape){0}), n));
 }
 
 /* Under an initialiser that asks for it, scales the weights drawn so that z has deviation 1. */

@@ -3,10 +3,10 @@
  *
  * A group grows from a seed along its users: a contraction takes the maps over its result
  * and the sums over its columns (and what follows from those: the update of a bias); a
- * reduction takes what its row needs next; a map takes its likes. Groups run in the order of
- * their seeds, so a value is available to a group if it is made by a group of an earlier seed;
- * that one comparison is the whole legality of a fusion. A map that is cheap and not needed in
- * memory belongs to no group: each reader computes it again. */
+ * reduction takes what its row needs next, and other sums over the same row; a map takes its
+ * likes. Groups run in the order of their seeds, so a value is available to a group if it is made
+ * by a group of an earlier seed; that one comparison is the whole legality of a fusion. A map that
+ * is cheap and not needed in memory belongs to no group: each reader computes it again. */
 #include "fuse.h"
 #include "kernel.h"
 #include <stdlib.h>
@@ -16,8 +16,9 @@ enum {
   REDO_FLOPS = 40,   /* dearest expression that readers compute again */
   DEAR_FLOPS = 10,   /* a scalar worth keeping in the kernel that has its operand */
   MEMBER_LIMIT = 56, /* so that a kernel's program and arguments fit */
-  VALUE_LIMIT = 20,  /* values from outside that a group reads */
-  REDO_DEPTH = 12
+  SIBLING_LIMIT = 16, /* from there on, sums that only share their rows stay apart */
+  REDO_DEPTH = 12,
+  SHARE_DEPTH = 4    /* of the search for a value that two sums read */
 };
 
 typedef struct {
@@ -174,11 +175,13 @@ static bool users_stay(const Grow *w, uint32_t group, Val v) {
   return !w->root[v];
 }
 
-/* Worth it: v is needed in memory or dear, is a reduction, or spares its operand's buffer. */
+/* Worth it: v is needed in memory or dear, is a reduction, or spares its operand's buffer. What
+ * follows from a single number is left to its readers: sums of whole tensors are one kernel. */
 static bool worth(const Grow *w, uint32_t group, Val v) {
   const Group *k = &w->out->group[group];
   const Node *n = node(w, v);
   if (n->op == OP_REDUCE || w->buffered[v]) return true;
+  if (shape_elements(&n->shape) == 1) return false;
   if (n->op == OP_MAP && scalartab[n->attr.map.fn].flops >= DEAR_FLOPS) return true;
   for (uint32_t i = w->first[v]; i < w->first[v + 1]; i++)
     if (node(w, w->user[i])->op == OP_REDUCE && level_of(w, k, w->user[i])) return true;
@@ -199,7 +202,15 @@ static void join(Grow *w, uint32_t group, Val v, Level level, int stage) {
   PUSH(w->out->arena, k, member, v);
 }
 
-/* Makes v a member if that is legal, and first the maps over members that it reads. */
+/* True for a sum over the rows that the group walks anyway, of what is cheap to compute there. */
+static bool is_sibling(const Grow *w, uint32_t group, Val v) {
+  const Node *n = node(w, v);
+  return n->op == OP_REDUCE && w->out->group[group].kind == KERNEL_ROW &&
+         w->out->group[group].nmember < SIBLING_LIMIT && w->redo[n->in[0]] <= REDO_FLOPS;
+}
+
+/* Makes v a member if that is legal, and first the maps over members, and the sums over the same
+ * rows, that it reads. */
 static bool take(Grow *w, uint32_t group, Val v, uint32_t depth) {
   const Groups *s = w->out;
   if (s->of[v] || s->group[group].nmember >= MEMBER_LIMIT) return false;
@@ -211,12 +222,13 @@ static bool take(Grow *w, uint32_t group, Val v, uint32_t depth) {
     if (!o) continue;
     bool fits = s->of[o] != group && available(w, group, o, REDO_DEPTH);
     if (!fits && s->of[o] != group &&
-        (depth == 0 || !is_map(node(w, o)) || !take(w, group, o, depth - 1)))
+        (depth == 0 || !(is_map(node(w, o)) || is_sibling(w, group, o)) ||
+         !take(w, group, o, depth - 1)))
       return false;
     inside = inside || s->of[o] == group;
   }
   int stage = stage_of(w, group, v, level);
-  if (stage < 0 || !inside) return false;
+  if (stage < 0 || !(inside || is_sibling(w, group, v))) return false;
   join(w, group, v, level, stage);
   return true;
 }
@@ -363,10 +375,42 @@ static void remarks_make(const Grow *w) {
   }
 }
 
+/* True if v, computed again in `group`, reads x. */
+static bool reads(const Grow *w, uint32_t group, Val v, Val x, uint32_t depth) {
+  const Node *n = node(w, v);
+  if (v == x) return true;
+  bool again = is_map(n) && (w->out->of[v] == group || !w->out->of[v]);
+  for (int i = 0; again && depth && i < MAX_IN; i++)
+    if (n->in[i] && reads(w, group, n->in[i], x, depth - 1)) return true;
+  return false;
+}
+
+/* True if the terms of the sum v and a member of the group read the same value over all its domain. */
+static bool shares(const Grow *w, uint32_t group, Val v, uint32_t depth) {
+  const Group *k = &w->out->group[group];
+  const Node *n = node(w, v);
+  bool whole = shape_equal(&n->shape, &k->domain);
+  for (uint32_t i = 0; whole && i < k->nmember; i++) {
+    const Node *m = node(w, k->member[i]);
+    if (m->op == OP_REDUCE && reads(w, group, m->in[0], v, SHARE_DEPTH)) return true;
+  }
+  for (int i = 0; is_map(n) && depth && i < MAX_IN; i++)
+    if (n->in[i] && shares(w, group, n->in[i], depth - 1)) return true;
+  return false;
+}
+
+/* Makes the sum v a member of the last group, if that walks the same rows of the same values. */
+static bool join_last(Grow *w, Val v) {
+  uint32_t group = w->out->ngroup - 1;
+  return group && is_sibling(w, group, v) && shares(w, group, node(w, v)->in[0], SHARE_DEPTH) &&
+         take(w, group, v, 4);
+}
+
 /* Begins a group at v, unless its readers compute it again. */
 static void seed(Grow *w, Val v) {
   const Node *n = node(w, v);
   if (n->op == OP_MATMUL) group_new(w, v, KERNEL_CONTRACT, n->shape, 1);
+  else if (n->op == OP_REDUCE && join_last(w, v)) grow(w, w->out->ngroup - 1);
   else if (n->op == OP_REDUCE)
     group_new(w, v, KERNEL_ROW, node(w, n->in[0])->shape, n->attr.reduce.axes);
   else if (is_map(n) ? w->buffered[v] : is_move(w, v)) group_new(w, v, KERNEL_MAP, n->shape, 0);
