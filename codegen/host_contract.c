@@ -4,7 +4,7 @@
  *   per panel of tile width: pack the rhs as [K][tile]; the prologue's sums
  *   per block of rows: per block of k (pack the lhs if it has guards or several axes), per panel:
  *     register tiles of rows x tile, broadcasting the lhs, sums kept in scratch
- *     per panel: the epilogue, row by row, while the sums are in the first cache
+ *     per strip of panels: the epilogue, row by row, while the sums are in the first cache
  *   per panel: what the sums over m give
  *   by the last chunk of these rows to arrive: what the sums over n give
  *
@@ -160,16 +160,17 @@ static void panel_place(Contract *c, Panel *p, Value column, uint32_t lanes) {
   }
 }
 
-/* Runs a phase for every whole panel of the chunk, then for the last, narrower one. */
-static void panel_each(Contract *c, PanelPhase *phase) {
+/* Runs a phase for every whole panel (or strip: `width` columns) of the chunk, then for the last,
+ * narrower one. */
+static void panel_each(Contract *c, PanelPhase *phase, uint32_t width) {
   Build *b = &c->e->b;
   Panel p;
-  uint32_t rest = (uint32_t)(c->s.n % c->tile);
+  uint32_t rest = (uint32_t)(c->s.n % width);
   Value whole =
-      rest ? LLVMBuildAnd(b->at, c->columns, int_of(b, -(int64_t)c->tile), "") : c->columns;
-  if (c->s.n >= c->tile) {
-    Loop l = loop_begin(b, int_of(b, 0), whole, c->tile);
-    panel_place(c, &p, l.index, c->tile);
+      rest ? LLVMBuildAnd(b->at, c->columns, int_of(b, -(int64_t)width), "") : c->columns;
+  if (c->s.n >= width) {
+    Loop l = loop_begin(b, int_of(b, 0), whole, width);
+    panel_place(c, &p, l.index, width);
     phase(c, &p);
     loop_end(b, &l);
   }
@@ -195,7 +196,7 @@ static void depth_emit(Contract *c) {
     at.index[axis_last(e->k, PART_M)] = c->block, at.index[axis_last(e->k, PART_K)] = c->k0;
     c->lhs = arg_address(e, e->k->lhs, &at);
   }
-  panel_each(c, phase_tiles);
+  panel_each(c, phase_tiles, c->tile);
 }
 
 /* All rows [m0, m1) of the chunk, block by block. */
@@ -215,8 +216,8 @@ static void rows_emit(Contract *c, Value m0, Value m1) {
     depth_emit(c);
     loop_end(b, &d);
   }
-  if (c->s.row_sums) rows_clear(c);
-  panel_each(c, phase_epilogue);
+  if (c->s.row_sums && !rows_alone(c)) rows_clear(c);
+  panel_each(c, phase_epilogue, c->strip);
   if (c->s.row_sums) rows_leave(c);
   loop_end(b, &l);
 }
@@ -235,15 +236,16 @@ static void chunk_emit(Contract *c, Value number) {
   c->columns = value_min(b, int_of(b, s->chunk_n), LLVMBuildSub(b->at, int_of(b, s->n), c->n0, ""));
   uint16_t outer = (uint16_t)(kernel_axes(c->e->k, PART_N) & ~(1u << axis_last(c->e->k, PART_N)));
   if (outer) index_split(c->e, outer, group, c->origin.index);
-  panel_each(c, phase_panel);
+  panel_each(c, phase_panel, c->tile);
   rows_emit(c, m0, m1);
-  if (s->column) panel_each(c, phase_column);
+  if (s->column) panel_each(c, phase_column, c->tile);
   if (s->row_sums) rows_finish(c, m0, m1);
 }
 
 /* Chunks [begin, end). */
 void contract_emit(Emit *e, Value begin, Value end) {
   Contract c = {.e = e, .s = shape_of(e->k), .tile = TILE_VECTORS * e->b.isa->width};
+  c.strip = COLUMNS >= 2 * c.tile && !c.s.column ? 2 * c.tile : c.tile;
   e->start = start_find(e->k);
   e->contract = &c, e->acc = row_vector, e->panel = row_vector, e->lanes = row_lanes;
   Loop l = loop_begin(&e->b, begin, end, 1);

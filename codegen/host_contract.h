@@ -4,7 +4,8 @@
  *   host_tile      register tiles: the sums of products, kept in scratch
  *   host_sums      the program around them: prologue, epilogue, sums over rows and columns
  *
- * A panel is a block of columns as wide as the register tile. */
+ * A panel is a block of columns as wide as the register tile. The epilogue walks a strip: two
+ * panels side by side, or one where sums over m need the registers. */
 #ifndef LCW_HOST_CONTRACT_H
 #define LCW_HOST_CONTRACT_H
 #include "host.h"
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
   Emit *e;
   Shape s;
-  uint32_t tile;                   /* columns of a panel */
+  uint32_t tile, strip;            /* columns of a panel, of a strip */
   Point origin;                    /* indices of the outer N axes */
   Value n0, columns;               /* first column of the chunk, how many */
   Value piece_m, piece_n;          /* number of the chunk along m, along n */
@@ -37,8 +38,9 @@ typedef struct {
   Value row_number;                /* of the row that the epilogue is at, in the block */
 } Contract;
 
-/* One panel: its cells, and its first column within the chunk. */
-typedef struct { Cell cell[TILE_VECTORS]; uint32_t n; Value column; } Panel;
+/* One panel or strip: its cells, and its first column within the chunk. */
+enum { STRIP_VECTORS = 2 * TILE_VECTORS };
+typedef struct { Cell cell[STRIP_VECTORS]; uint32_t n; Value column; } Panel;
 typedef void PanelPhase(Contract *c, Panel *p);
 
 Value scratch_at(Contract *c, uint64_t floats, Value index);
@@ -60,6 +62,7 @@ PanelPhase phase_epilogue;         /* the epilogue over the rows of the block */
 PanelPhase phase_column;           /* after the last row: what the sums over m give */
 Value row_vector(Emit *e, const Cell *cell, uint32_t v);          /* Emit.acc, Emit.panel */
 Value row_lanes(Emit *e, uint32_t i, Value v);                    /* Emit.lanes */
+bool rows_alone(const Contract *c); /* a strip is the whole chunk: row sums start in it */
 void rows_clear(Contract *c);      /* before a block: its row sums are neutral */
 void rows_leave(Contract *c);      /* after a block: its row sums, for all to see */
 void rows_finish(Contract *c, Value m0, Value m1); /* after the last chunk: what they give */

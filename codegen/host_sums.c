@@ -21,11 +21,13 @@ static Value sum_address(Contract *c, const Panel *p, uint32_t i, uint32_t v) {
   return scratch_at(c, at, p->column);
 }
 
-/* One vector of the panel row, or of the finished sums, that the walk is at. */
+/* One vector of the panel row, or of the finished sums, that the walk is at; in a strip, those of
+ * the second panel lie behind all rows of the first. */
 Value row_vector(Emit *e, const Cell *cell, uint32_t v) {
   (void)cell;
   Contract *c = e->contract;
-  return load_as(&e->b, e->b.vector, at_offset(&e->b, e->b.f32, c->row, v * e->b.isa->width), 16);
+  int64_t at = v / TILE_VECTORS * c->s.rows * c->tile + v % TILE_VECTORS * e->b.isa->width;
+  return load_as(&e->b, e->b.vector, at_offset(&e->b, e->b.f32, c->row, at), 16);
 }
 
 typedef enum { SUM_LOAD, SUM_STORE, SUM_CLEAR } SumMove; /* STORE: of the prologue */
@@ -173,11 +175,15 @@ static Value lanes_address(Contract *c, uint32_t i, Value row) {
   return scratch_at(c, at, value_mul(&c->e->b, row, c->e->b.isa->width));
 }
 
+bool rows_alone(const Contract *c) { return c->s.chunk_n <= c->strip; }
+
 /* The lanes of sum i at the row that the epilogue is at, or v in their place. */
 Value row_lanes(Emit *e, uint32_t i, Value v) {
   Contract *c = e->contract;
+  Build *b = &e->b;
+  if (!v && rows_alone(c)) return stage_neutral(b, &e->k->instr[i], LLVMConstNull(b->vector));
   Value at = lanes_address(c, i, c->row_number);
-  return v ? store_to(&e->b, v, at, 4), v : load_as(&e->b, e->b.vector, at, 4);
+  return v ? store_to(b, v, at, 4), v : load_as(b, b->vector, at, 4);
 }
 
 void rows_clear(Contract *c) {
