@@ -37,15 +37,15 @@ static int run_train(const ModelCode *m, const RunOptions *o, const char *what) 
 }
 
 /* For a CUDA device code is made for what is there: a cubin, or PTX where the compiler makes no
- * cubins (clang) or the driver loads none (the simulated device). */
+ * cubins (clang) or the driver takes none (the simulated device, wherever its library is). */
 static bool device_choose(const Arguments *a, Compile *c) {
   Fault f = {0};
   uint32_t arch;
+  bool ptx_only;
   if (c->target != &target_cuda || a->run.print_plan) return true;
-  if (!device_arch(&a->run, &arch, &f)) return c->exit = fault_print(&f), false;
-  bool simulated = a->run.driver && !strcmp(a->run.driver, "sim");
+  if (!device_arch(&a->run, &arch, &ptx_only, &f)) return c->exit = fault_print(&f), false;
   c->cuda.tiled = arch;
-  if (simulated || c->cuda.compiler == COMPILER_CLANG) c->cuda.ptx = arch;
+  if (ptx_only || c->cuda.compiler == COMPILER_CLANG) c->cuda.ptx = arch;
   else c->cuda.arch[c->cuda.narch++] = arch;
   return true;
 }

@@ -48,13 +48,14 @@ typedef enum {                                      /* which member of Attr is l
   ATTR_none, ATTR_decl, ATTR_constant, ATTR_random, ATTR_gemm, ATTR_conv, ATTR_map, ATTR_reduce,
   ATTR_perm, ATTR_slice, ATTR_pool
 } AttrKind;
+typedef enum { DERIVED_NOT, DERIVED_COPY, DERIVED_COMPUTED } Derived; /* COPY: rounded, turned, or constant */
 typedef enum { CONST_FILL, CONST_IOTA, CONST_LIST } ConstKind;
 typedef enum { POOL_MAX, POOL_AVERAGE } PoolKind;
 
 typedef union {                                     /* live member: optab[op].attr */
   struct { Name name; uint8_t feed, derived; Val dead; } decl; /* dead (PARAM): mask, 0 where a
                                                      * lane is not a parameter and stays 0; 0: none;
-                                                     * derived: by fuse_maintain(), never saved */
+                                                     * derived: by fuse_maintain(); Derived */
   struct { uint8_t kind; double value; const double *list; } constant; /* LIST: one per element */
   struct { uint64_t stream; } random;
   struct { uint8_t ta, tb, precision; } gemm;       /* operand a, b stored transposed; Precision */

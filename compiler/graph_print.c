@@ -71,7 +71,7 @@ static void print_attr(const Graph *g, const Node *n, Text *out) {
     text_add(out, " ");
     print_name(g, a->decl.name, out);
     if (a->decl.feed) text_add(out, " feed=%s", feed_name[a->decl.feed]);
-    if (a->decl.derived) text_add(out, " derived");
+    if (a->decl.derived) text_add(out, " derived%s", a->decl.derived == DERIVED_COMPUTED ? " computed" : "");
     if (a->decl.dead) text_add(out, " dead=%%%u", a->decl.dead);
     break;
   case ATTR_constant: print_constant(g, n, out); break;

@@ -120,7 +120,7 @@ void kernel_print(const Kernel *k, Text *out);
 typedef struct {
   Name name, layer;
   uint8_t role, dtype, feed, out;  /* BufRole, DType, Feed, Out */
-  uint8_t rank;
+  uint8_t rank, computed;          /* computed: see PlanBuf */
   int32_t dim[PLAN_MAX_RANK];
   uint64_t elements;
   const void *data;                /* BUF_CONST: its bytes */

@@ -49,6 +49,7 @@ uint32_t lower_leaf(Lower *w, Val v) {
   uint32_t b = w->leaf[v] = buffer_add(w, v, role, name);
   if (role == BUF_CONST) w->p->buffer[b].data = constant_data(w, n);
   if (role == BUF_INPUT) w->p->buffer[b].feed = n->attr.decl.feed;
+  w->p->buffer[b].computed = role == BUF_DERIVED && n->attr.decl.derived == DERIVED_COMPUTED;
   return b;
 }
 

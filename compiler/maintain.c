@@ -21,6 +21,7 @@ typedef struct {
   Graph *from, *to;
   uint8_t *depends; /* DEPENDS_ bits, per node of from */
   bool *heavy;      /* contains a reduction or contraction */
+  bool *computed;   /* contains more than rounding: not the same bits from every kernel */
   bool *kept;       /* is stored ... */
   bool *plain;      /* ... as it is, since somebody reads it so, */
   Val *turned;      /* ... transposed, in this leaf of `to`; 0: nobody wants that */
@@ -34,6 +35,13 @@ static uint8_t leaf_depends(Op op) {
   return op == OP_CONST ? 0 : op == OP_PARAM ? DEPENDS_PARAM : DEPENDS_OTHER;
 }
 
+/* Leaves, views and what is rounded have the same bits whoever makes them. */
+static bool computes(const Node *n) {
+  uint8_t cls = optab[n->op].cls;
+  bool rounds = n->op == OP_MAP && (n->attr.map.fn == S_tf32 || n->attr.map.fn == S_bf16);
+  return cls != CLASS_LEAF && cls != CLASS_VIEW && !rounds;
+}
+
 static void facts_find(Maintain *m) {
   const Graph *g = m->from;
   for (Val v = 1; v < g->nnode; v++) {
@@ -43,10 +51,12 @@ static void facts_find(Maintain *m) {
                     : n->op == OP_RANDOM ? DEPENDS_OTHER
                                          : 0;
     m->heavy[v] = cls == CLASS_REDUCE || cls == CLASS_CONTRACT;
+    m->computed[v] = computes(n);
     for (int i = 0; i < MAX_IN; i++)
       if (n->in[i]) {
         m->depends[v] |= m->depends[n->in[i]];
         m->heavy[v] = m->heavy[v] || m->heavy[n->in[i]];
+        m->computed[v] = m->computed[v] || m->computed[n->in[i]];
       }
   }
 }
@@ -115,7 +125,8 @@ static Val leaf_new(Maintain *m, Val v, bool turn) {
   if (turn) s.dim[0] = n->shape.dim[1], s.dim[1] = n->shape.dim[0];
   g->span = n->span, g->layer = n->layer;
   Val d = graph_decl(g, OP_STATE, name_of_text(g->names, text), (DType)n->dtype, s, FEED_NONE, 0);
-  g->node[d].attr.decl.derived = 1;
+  g->node[d].attr.decl.derived =
+      m->computed[v] && !fixed(m, v) ? DERIVED_COMPUTED : DERIVED_COPY;
   remark_add(m->remarks, n->layer, n->span,
              n->op == OP_REDUCE ? "row sums of the parameter are renewed by its update kernel"
              : turn ? "the weight is kept transposed as well, for the forward product"
@@ -185,6 +196,7 @@ void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Maintain m = {.from = g, .to = &to, .lower = lower, .remarks = remarks};
   m.depends = NEW_ARRAY(g->arena, uint8_t, n);
   m.heavy = NEW_ARRAY(g->arena, bool, n);
+  m.computed = NEW_ARRAY(g->arena, bool, n);
   m.kept = NEW_ARRAY(g->arena, bool, n);
   m.live = NEW_ARRAY(g->arena, bool, n);
   m.plain = NEW_ARRAY(g->arena, bool, n);

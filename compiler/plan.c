@@ -99,6 +99,7 @@ static void buffers_write(Make *k, PlanBuf *out, const uint64_t *offset, const u
                     .out = from->out,
                     .line = line_of(k, from->span),
                     .layer = string_name(k, from->layer),
+                    .computed = from->computed,
                     .bytes = buffer_bytes(from),
                     .offset = offset[b],
                     .data = data[b]};

@@ -27,7 +27,18 @@ typedef struct {
 
 /* Caught by runtime_train.c, where a run goes on. */
 static bool is_saved(const PlanBuf *b) {
-  return b->role == BUF_PARAM || b->role == SEED(303, BUF_PARAM, BUF_STATE);
+  return b->role == BUF_PARAM || b->role == SEED(303, BUF_PARAM, BUF_STATE) || b->computed;
+}
+
+const char *work_text(const Plan *p, const Device *d, char out[WORK_TEXT]) {
+  uint32_t computed = 0;
+  for (uint32_t i = 0; i < p->nbuf; i++) computed += plan_buf(p, i)->computed;
+  *out = 0;
+  if (computed)
+    snprintf(out, WORK_TEXT, "%s %.20s, %.40s, %.20s, %016llx", d->name, d->isa,
+             plan_text(p, p->set.lower), plan_text(p, p->set.precision),
+             (unsigned long long)plan_work_hash(p));
+  return out;
 }
 
 /* A number of the metadata, as the text that reads back equal. */
@@ -60,9 +71,9 @@ static void add_state(Lines *l, const TrainState *s) {
 }
 
 /* What a checkpoint needs to stand alone: the source, and how it was run. */
-static void add_origin(Lines *l, const Plan *p) {
+static void add_origin(Lines *l, const Plan *p, const Device *d) {
   const PlanSettings *s = &p->set;
-  char rate[2048], settings[256];
+  char rate[2048], settings[256], work[WORK_TEXT];
   rate_text(p, rate, sizeof rate);
   snprintf(settings, sizeof settings,
            "batch = %llu, epochs = %llu, eval_every = %llu, save_every = %llu",
@@ -79,6 +90,7 @@ static void add_origin(Lines *l, const Plan *p) {
   lines_pair(l, "settings", settings);
   add_whole(l, "batch", s->batch);
   add_whole(l, "plan", plan_hash(p));
+  if (*work_text(p, d, work)) lines_pair(l, "computed", work);
   lines_pair(l, "file", plan_text(p, s->file));
   lines_pair(l, "source", plan_text(p, s->source));
 }
@@ -110,10 +122,10 @@ static void add_tensors(Lines *l, const Plan *p) {
 }
 
 /* The header with zeros as its checksum, padded with spaces to a multiple of 8. */
-static void build_header(Lines *l, const Plan *p, const TrainState *state) {
+static void build_header(Lines *l, const Plan *p, const Device *d, const TrainState *state) {
   lines_add(l, "%s%016x\",", CHECKPOINT_PREFIX, 0u);
   add_state(l, state);
-  add_origin(l, p);
+  add_origin(l, p, d);
   add_folds(l, p);
   lines_close(l, "},");
   add_tensors(l, p);
@@ -169,7 +181,7 @@ bool checkpoint_save(const Io *io, const DurableFile *file, const Plan *p, Devic
   Save s = {.plan = p, .device = d, .fault = f};
   s.block = memory_new(CHECKPOINT_BLOCK, 1, "the checkpoint", f);
   bool ok = s.block != NULL;
-  if (ok) build_header(&s.header, p, state);
+  if (ok) build_header(&s.header, p, d, state);
   if (ok && s.header.bad) ok = fault_set(f, LCW_LIMIT, "no memory for the checkpoint's header");
   if (ok && s.header.n > CHECKPOINT_HEADER)
     ok = fault_set(f, LCW_LIMIT, "the checkpoint's header has %zu bytes, the limit is %d",

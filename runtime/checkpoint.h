@@ -3,7 +3,9 @@
  *   u64 length | {"__metadata__":{"lcwc":"1","checksum":"................", ...}, tensors} | data
  *
  * Tensors are the PARAM and STATE buffers by name, as their dims say, without gaps from 0 to the
- * end of the file. The checksum (XXH64, hexadecimal) covers the header, with itself as zeros,
+ * end of the file; and what was computed from them (PlanBuf.computed, names with a `~`) as the run
+ * left it: who goes on with the same plan on the same kind of device, "computed" of the metadata,
+ * takes it up and stays bit-equal to a run that never stopped; anybody else computes it anew. The checksum (XXH64, hexadecimal) covers the header, with itself as zeros,
  * and the data. A reader believes nothing: length, UTF-8, JSON, types, shapes, offsets, names
  * and the checksum are proved before the first number reaches the device. */
 #ifndef LCW_CHECKPOINT_H
@@ -62,7 +64,15 @@ bool checkpoint_read(const Checkpoint *c, const Tensor *t, uint64_t at, void *ou
                      Fault *f);
 /* Puts every PARAM and STATE on the device; the names must be exactly those of the plan. */
 bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f);
+/* True if what was computed from them was left by this plan on this kind of device: then
+ * checkpoint_load_computed() puts it over what phase prepare made. */
+bool checkpoint_same_work(const Checkpoint *c, const Plan *p, const Device *d);
+bool checkpoint_load_computed(const Checkpoint *c, const Plan *p, Device *d, Fault *f);
 bool checkpoint_state(const Checkpoint *c, TrainState *state, Fault *f);
+/* Shared by writer and reader: who computed, "cuda sm_80, fused, fp32, HASH"; "": the plan computes
+ * nothing of the kind. */
+enum { WORK_TEXT = 160 };
+const char *work_text(const Plan *p, const Device *d, char out[WORK_TEXT]);
 /* Shared with export: types by their names in safetensors. */
 const char *tensor_type(uint32_t dtype);
 #endif

@@ -307,12 +307,24 @@ static bool load_tensor(const Checkpoint *c, const Tensor *t, const PlanBuf *b, 
   return true;
 }
 
-/* Everything the plan has is in the file, and nothing else. */
-static bool match_names(const Checkpoint *c, const Plan *p, Fault *f) {
-  uint32_t found = 0;
+/* What is loaded first, and what after phase prepare. */
+static bool is_given(const PlanBuf *b) { return b->role == BUF_PARAM || b->role == BUF_STATE; }
+static bool is_computed(const PlanBuf *b) { return b->computed; }
+
+/* Tensors of the file of the one kind or the other. */
+static uint32_t count_kind(const Checkpoint *c, bool computed) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->ntensor; i++) n += !strchr(c->tensor[i].name, '~') == !computed;
+  return n;
+}
+
+/* Everything of that kind that the plan has is in the file, and no more of it. */
+static bool match_names(const Checkpoint *c, const Plan *p, bool (*kind)(const PlanBuf *),
+                        Fault *f) {
+  uint32_t found = 0, have = count_kind(c, kind == is_computed);
   for (uint32_t i = 0; i < p->nbuf; i++) {
     const PlanBuf *b = plan_buf(p, i);
-    if (b->role != BUF_PARAM && b->role != BUF_STATE) continue;
+    if (!kind(b)) continue;
     const Tensor *t = checkpoint_find(c, buf_name(p, b));
     if (!t)
       return fault_set(f, LCW_DATA, "%s: it lacks %s of this network", c->shown, buf_name(p, b));
@@ -321,21 +333,38 @@ static bool match_names(const Checkpoint *c, const Plan *p, Fault *f) {
                        t->name);
     found++;
   }
-  return found == c->ntensor || fault_set(f, LCW_DATA, "%s: it has %u tensors, this network has %u",
-                                          c->shown, c->ntensor, found);
+  return found == have || fault_set(f, LCW_DATA, "%s: it has %u tensors, this network has %u",
+                                    c->shown, have, found);
 }
 
-bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
-  if (!match_names(c, p, f)) return false;
+/* All buffers of that kind, from the file to the device. */
+static bool load_kind(const Checkpoint *c, const Plan *p, bool (*kind)(const PlanBuf *), Device *d,
+                      Fault *f) {
+  if (!match_names(c, p, kind, f)) return false;
   char *block = memory_new(CHECKPOINT_BLOCK, 1, "the checkpoint", f);
   bool ok = block != NULL;
   for (uint32_t i = 0; ok && i < p->nbuf; i++) {
     const PlanBuf *b = plan_buf(p, i);
-    if (b->role == BUF_PARAM || b->role == BUF_STATE)
-      ok = load_tensor(c, checkpoint_find(c, buf_name(p, b)), b, d, block, f);
+    if (kind(b)) ok = load_tensor(c, checkpoint_find(c, buf_name(p, b)), b, d, block, f);
   }
   free(block);
   return ok && device_ok(d, f);
+}
+
+bool checkpoint_load(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
+  if (!checkpoint_meta(c, "computed") && count_kind(c, true))
+    return damaged(c, f, "it does not say what computed its sums");
+  return load_kind(c, p, is_given, d, f);
+}
+
+bool checkpoint_same_work(const Checkpoint *c, const Plan *p, const Device *d) {
+  char now[WORK_TEXT];
+  const char *then = checkpoint_meta(c, "computed");
+  return !strcmp(then ? then : "", work_text(p, d, now));
+}
+
+bool checkpoint_load_computed(const Checkpoint *c, const Plan *p, Device *d, Fault *f) {
+  return load_kind(c, p, is_computed, d, f);
 }
 
 /* A whole number of the metadata. */

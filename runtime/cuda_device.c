@@ -171,10 +171,10 @@ static bool find_gpu(Cuda *c, int ordinal, Fault *f) {
   return true;
 }
 
-bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, Fault *f) {
+bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, bool *ptx_only, Fault *f) {
   Cuda c = {0};
   if (!cuda_driver_open(&c.cu, driver, f) || !find_gpu(&c, ordinal, f)) return false;
-  *arch = c.arch;
+  *arch = c.arch, *ptx_only = c.cu.interprets;
   return true;
 }
 

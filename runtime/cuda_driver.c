@@ -144,6 +144,7 @@ static void *find_entry(const CudaDriver *cu, CudaGetProcAddress *ask, const Ent
 /* Fills the table. */
 static bool find_entries(CudaDriver *cu, const char *shown, Fault *f) {
   void *address = symbol_of(cu->library, "cuGetProcAddress_v2");
+  cu->interprets = symbol_of(cu->library, "sim_create") != NULL;
   CudaGetProcAddress *ask = NULL;
   memcpy(&ask, &address, sizeof ask);
   if (!symbol_of(cu->library, "cuInit"))

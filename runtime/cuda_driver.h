@@ -11,6 +11,7 @@ typedef struct CudaDriver {
 #include "cuda_api.def"
   void *library;
   int version; /* 12040 for 12.4 */
+  bool interprets; /* it executes PTX and takes nothing else: the simulated device */
 } CudaDriver;
 
 /* Opens and initialises a driver. `choice`: NULL, libcuda.so.1 of the system; "sim", the simulated

@@ -27,10 +27,10 @@ static void tell_sim(const RunOptions *o) {
   if (o->sim_checks) setenv("LCWC_SIM_CHECKS", checks_word[o->sim_checks], 1);
 }
 
-bool device_arch(const RunOptions *o, uint32_t *arch, Fault *f) {
+bool device_arch(const RunOptions *o, uint32_t *arch, bool *ptx_only, Fault *f) {
   int ordinal;
   tell_sim(o);
-  return options_device(o, &ordinal, f) && cuda_arch(o->driver, ordinal, arch, f);
+  return options_device(o, &ordinal, f) && cuda_arch(o->driver, ordinal, arch, ptx_only, f);
 }
 
 Device *device_open(const ModelCode *m, const RunOptions *o, Fault *f) {

@@ -58,14 +58,15 @@ static inline bool device_ok(const Device *d, Fault *f) {
  * not compiled for it. Never the other one. */
 const Plan *device_plan(const ModelCode *m, const RunOptions *o, Fault *f);
 Device *device_open(const ModelCode *m, const RunOptions *o, Fault *f);
-/* The architecture of the CUDA device that the options ask for, to compile for it: 86 for sm_86. */
-bool device_arch(const RunOptions *o, uint32_t *arch, Fault *f);
+/* The architecture of the CUDA device that the options ask for, to compile for it: 86 for sm_86; and
+ * whether its driver takes PTX only, as the simulated one does. */
+bool device_arch(const RunOptions *o, uint32_t *arch, bool *ptx_only, Fault *f);
 
 /* A CUDA device: the best of the images that it runs. `driver`: see cuda_driver_open(). */
 Device *cuda_open(const Plan *p, const PlanImage *image, const char *driver, int ordinal,
                   Fault *f);
 
-bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, Fault *f);
+bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, bool *ptx_only, Fault *f);
 
 /* The host: kernels of the table row that `cpu` asks for ("native" or NULL: the best that this
  * machine runs; else a name; a missing one is LCW_DEVICE). threads 0: as many as CPUs. */

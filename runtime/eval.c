@@ -55,10 +55,10 @@ static void print_eval(const Session *s, const RunOptions *o, const char *path,
 static bool eval(Session *s, Checkpoint *c, const RunOptions *o, Fault *f) {
   TrainState state;
   Figures sum = {0};
-  if (!checkpoint_state(c, &state, f) || !checkpoint_load(c, s->plan, s->device, f)) return false;
+  bool same;
+  if (!checkpoint_state(c, &state, f) || !session_restore(s, c, &state, &same, f)) return false;
   if (s->data.test.count == 0) return fault_set(f, LCW_DATA, "the data set has no test split");
-  if (!session_prepare(s, state.seed, state.step, f) ||
-      !session_evaluate(s, state.seed, state.step, &sum, f)) return false;
+  if (!session_evaluate(s, state.seed, state.step, &sum, f)) return false;
   print_eval(s, o, c->shown, &sum);
   return (fflush(stdout) == 0 && !ferror(stdout)) ||
          fault_set(f, LCW_DATA, "standard output cannot be written: %s", strerror(errno));

@@ -20,7 +20,7 @@ typedef enum {
   STEP_COUNT
 } StepOp;
 
-/* What a buffer holds. Only PARAM and STATE are saved; DERIVED is rebuilt by phase prepare. */
+/* What a buffer holds. PARAM and STATE are saved; DERIVED is rebuilt by phase prepare. */
 typedef enum {
   BUF_INPUT, BUF_PARAM, BUF_STATE, BUF_DERIVED, BUF_CONST, BUF_TEMP, BUF_OUTPUT, BUF_ROLES
 } BufRole;
@@ -69,8 +69,10 @@ typedef struct {
   uint32_t dim[PLAN_MAX_RANK];
   uint32_t feed, out;          /* Feed of an INPUT, Out of an OUTPUT */
   uint32_t line, layer;        /* line of the .lcwnet; name of the layer it belongs to */
-  uint32_t fold, pad;          /* fold: text "a:b,a:b" of the sum-to-zero groups of lanes
-                                  of a PARAM in lcw form (see export.c); 0: exported as it is */
+  uint32_t fold;               /* text "a:b,a:b" of the sum-to-zero groups of lanes of a PARAM in
+                                  lcw form (see export.c); 0: exported as it is */
+  uint32_t computed;           /* 1: a DERIVED with digits that depend on the kernel which made it
+                                  (a sum): saved as well, for who goes on with the same plan */
   uint64_t bytes, offset;      /* offset in the arena, 64-byte aligned */
   uint64_t data;               /* of a CONST: offset in the Plan of its bytes; 0: none */
 } PlanBuf;

@@ -35,6 +35,28 @@ uint64_t plan_hash(const Plan *p) {
   return h;
 }
 
+uint64_t plan_work_hash(const Plan *p) {
+  const PlanKernel *kernel = PLAN_AT(p, PlanKernel, p->kernel);
+  uint64_t h = 0;
+  for (uint32_t i = 0; i < p->nbuf; i++) {
+    const PlanBuf *b = plan_buf(p, i);
+    const uint32_t what[] = {b->role, b->dtype, b->rank, b->computed};
+    h = hash64(buf_name(p, b), strlen(buf_name(p, b)) + 1, h);
+    h = hash64(what, sizeof what, h);
+    h = hash64(b->dim, b->rank * sizeof *b->dim, h);
+  }
+  for (uint32_t i = 0; i < p->nkernel; i++) {
+    const PlanKernel *k = &kernel[i];
+    const char *symbol = plan_text(p, k->symbol);
+    h = hash64(symbol, strlen(symbol) + 1, h);
+    h = hash64(k->grid, sizeof k->grid, h);
+    h = hash64(k->block, sizeof k->block, h);
+    h = hash64(&k->chunks, sizeof k->chunks, h);
+  }
+  h = hash64(PLAN_AT(p, PlanStep, p->step), p->nstep * sizeof(PlanStep), h);
+  return hash64(PLAN_AT(p, uint32_t, p->arg), p->narg * sizeof(uint32_t), h);
+}
+
 /* Every message of this file: the plan is damaged, where, and how. */
 static bool bad(Fault *f, const char *table, uint32_t row, const char *what) {
   return fault_set(f, LCW_INTERNAL, "the plan is damaged: %s %u: %s", table, row, what);

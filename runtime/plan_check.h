@@ -24,4 +24,6 @@ uint64_t buf_count(const PlanBuf *b);
 uint64_t plan_params(const Plan *p);
 /* A hash of what a checkpoint depends on: names, shapes and types of PARAM and STATE. */
 uint64_t plan_hash(const Plan *p);
+/* And of all that it does: buffers, kernels with their geometry, steps; not of data, rate, epochs. */
+uint64_t plan_work_hash(const Plan *p);
 #endif

@@ -53,6 +53,7 @@ static void print_buf(const Plan *p, uint32_t i, FILE *out) {
   if (b->feed) fprintf(out, "  from %s", feed_text[b->feed]);
   if (b->out) fprintf(out, "  is %s", out_text[b->out]);
   if (b->fold) fprintf(out, "  fold %s", plan_text(p, b->fold));
+  if (b->computed) fprintf(out, "  computed");
   fputc('\n', out);
 }
 

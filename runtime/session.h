@@ -2,6 +2,7 @@
  * in common. Everything is proved and counted before the first buffer is taken. */
 #ifndef LCW_SESSION_H
 #define LCW_SESSION_H
+#include "checkpoint.h"
 #include "execute.h"
 #include "options.h"
 
@@ -26,8 +27,9 @@ bool session_open(Session *s, const ModelCode *m, const RunOptions *o, Fault *f)
 void session_close(Session *s);
 /* Init and prepare, from the seed; init may look at the first minibatch. */
 bool session_init(Session *s, uint64_t seed, Fault *f);
-/* Prepare alone, after PARAM and STATE were loaded. */
-bool session_prepare(Session *s, uint64_t seed, uint64_t step, Fault *f);
+/* Where a checkpoint of the network stood: loads it, prepares, and takes up what was computed, if
+ * the same plan did on the same kind of device (*same). */
+bool session_restore(Session *s, const Checkpoint *c, const TrainState *at, bool *same, Fault *f);
 /* Every test sample exactly once; the last batch is padded and the padding not counted. */
 bool session_evaluate(Session *s, uint64_t seed, uint64_t step, Figures *sum, Fault *f);
 /* One training step on batch `position` of the present order; adds to `sum`. */

@@ -79,14 +79,25 @@ static bool check_same(const Train *t, const Checkpoint *c, const TrainState *s,
   return true;
 }
 
+/* Another plan or device goes on: what depends on the weights was summed anew, in its own order. */
+static void say_other(Train *t, const Checkpoint *c) {
+  char now[WORK_TEXT];
+  const char *then = checkpoint_meta(c, "computed");
+  work_text(t->plan, t->session.device, now);
+  progress_say(&t->progress,
+               "note: not bit for bit: sums over weights are made anew (by %s; before: %s)",
+               *now ? now : "this lowering: none", then ? then : "none were saved");
+}
+
 /* Takes up a checkpoint, if it is of this run. */
 static bool load(Train *t, const char *name, Fault *f) {
   Checkpoint c;
   if (!checkpoint_open(&c, t->folder.fd, name, t->folder.path, f)) return false;
-  bool ok = checkpoint_state(&c, &t->state, f) && check_same(t, &c, &t->state, f) &&
-            checkpoint_load(&c, t->plan, t->session.device, f);
+  bool same, ok = checkpoint_state(&c, &t->state, f) && check_same(t, &c, &t->state, f) &&
+                  session_restore(&t->session, &c, &t->state, &same, f);
+  if (ok && !same) say_other(t, &c);
   checkpoint_close(&c);
-  if (!ok || !session_prepare(&t->session, t->state.seed, t->state.step, f)) return false;
+  if (!ok) return false;
   t->seconds = t->metrics.seconds;
   progress_say(&t->progress, "going on with %s/%s after step %llu", t->folder.path, name,
                (unsigned long long)t->state.step);

@@ -110,6 +110,46 @@ static void other_network(void **state) {
   close(dir);
 }
 
+/* What was computed comes back for the plan and the kind of device that did, and for no other; what
+ * of it is not there is named. */
+static void computed(void **state) {
+  Fault f = {0};
+  Checkpoint c;
+  TinyPlan *p = tiny_plan_new();
+  DurableFile file = {open_scratch(), "run", "computed.safetensors", NULL, 0600};
+  unsigned char before[1024], after[1024];
+  Device other = *device;
+  (void)state;
+  assert_non_null(p);
+  PlanBuf *b = &p->buf[9];
+  strcpy(p->text.buf[9], "linear~11");
+  b->computed = 1;
+  fill_arena(1);
+  device->get(device, before, b->offset, sizeof before);
+  if (!checkpoint_save(&io_system, &file, &p->plan, device, &begun, &f)) fail_msg("%s", f.text);
+  if (!checkpoint_open(&c, file.dir, file.name, "run", &f)) fail_msg("%s", f.text);
+  fill_arena(2);
+  if (!checkpoint_load(&c, &p->plan, device, &f)) fail_msg("%s", f.text);
+  device->get(device, after, b->offset, sizeof after);
+  assert_memory_not_equal(before, after, sizeof before);
+  assert_true(checkpoint_same_work(&c, &p->plan, device));
+  assert_true(checkpoint_load_computed(&c, &p->plan, device, &f));
+  device->get(device, after, b->offset, sizeof after);
+  assert_memory_equal(before, after, sizeof before);
+  other.isa = "sm_80";
+  assert_false(checkpoint_same_work(&c, &p->plan, &other));
+  p->kernel[1].chunks++;
+  assert_false(checkpoint_same_work(&c, &p->plan, device));
+  assert_false(checkpoint_same_work(&c, &lcw_plan.plan, device));
+  assert_true(checkpoint_load(&c, &lcw_plan.plan, device, &f));
+  strcpy(p->text.buf[9], "linear~12");
+  assert_false(checkpoint_load_computed(&c, &p->plan, device, &f));
+  assert_non_null(strstr(f.text, "linear~12"));
+  checkpoint_close(&c);
+  free(p);
+  close(file.dir);
+}
+
 /* ---- damage ------------------------------------------------------------------------------ */
 
 static void must_refuse(const void *p, size_t n, const char *what, size_t at) {
@@ -533,7 +573,8 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest test[] = {
-      cmocka_unit_test(round_trip), cmocka_unit_test(other_network),  cmocka_unit_test(any_damage),
+      cmocka_unit_test(round_trip), cmocka_unit_test(other_network),
+      cmocka_unit_test(computed),  cmocka_unit_test(any_damage),
       cmocka_unit_test(lies),       cmocka_unit_test(absurd_lengths), cmocka_unit_test(folded),
       cmocka_unit_test(power_loss), cmocka_unit_test(any_call_fails), cmocka_unit_test(sweep),
       cmocka_unit_test(numbers_that_are_none),
