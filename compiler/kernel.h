@@ -137,12 +137,15 @@ typedef struct {
   Span span;
 } Call;
 
+typedef struct { uint8_t phase; uint32_t buf; } Zeroed; /* set to zero at the end of a phase */
+
 typedef struct Program {
   Arena *arena;
   Names *names;
   Kernel **kernel; uint32_t nkernel, capkernel; /* distinct code */
   Buffer *buffer; uint32_t nbuffer, capbuffer;  /* buffer[0] is unused */
   Call *call; uint32_t ncall, capcall;          /* by phase, in an order that respects all uses */
+  Zeroed *zeroed; uint32_t nzeroed, capzeroed;  /* by phase, after its calls */
   uint32_t *bucket, nbucket;                    /* kernels by hash */
 } Program;
 

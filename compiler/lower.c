@@ -184,6 +184,10 @@ static void group_call(Lower *w, uint32_t group, Kernel *k) {
   call_add(w, k, buf, graph_node(w->g, w->s->group[group].seed)->layer);
 }
 
+static bool is_zero(const Node *n) {
+  return n->op == OP_CONST && n->attr.constant.kind == CONST_FILL && n->attr.constant.value == 0;
+}
+
 /* What roots still want once all groups have run: copies to targets and to second outputs. */
 static void root_call(Lower *w, const Root *root, Kernel *k) {
   uint32_t buf[MAX_ARG] = {0}, target;
@@ -191,6 +195,10 @@ static void root_call(Lower *w, const Root *root, Kernel *k) {
   if (root->kind == ROOT_STORE) {
     if (w->into[v] == root->target) return;
     target = lower_leaf(w, root->target);
+    if (is_zero(graph_node(w->g, v))) {
+      PUSH(w->p->arena, w->p, zeroed, (Zeroed){(uint8_t)w->s->phase, target});
+      return;
+    }
   } else {
     uint32_t b = w->buffer[unshaped(w, v)];
     const Buffer *made = &w->p->buffer[b];

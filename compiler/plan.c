@@ -62,6 +62,11 @@ static void launch_add(Make *k, uint32_t call) {
   step_add(k, STEP_LAUNCH, call, first, n);
 }
 
+static void zeroes_add(Make *k, Phase phase) {
+  for (uint32_t i = 0; i < k->p->nzeroed; i++)
+    if (k->p->zeroed[i].phase == phase) step_add(k, STEP_ZERO, k->p->zeroed[i].buf - 1, 0, 0);
+}
+
 /* FEEDs of the inputs that the phase reads, its LAUNCHes, FETCHes of the outputs it writes. */
 static void phase_add(Make *k, Phase phase, uint32_t *call, uint8_t *seen) {
   uint32_t first = *call, end = first;
@@ -74,6 +79,7 @@ static void phase_add(Make *k, Phase phase, uint32_t *call, uint8_t *seen) {
   for (uint32_t b = 1; b < k->p->nbuffer; b++)
     if (seen[b] && k->p->buffer[b].role == BUF_INPUT) step_add(k, STEP_FEED, b - 1, 0, 0);
   for (uint32_t i = first; i < end; i++) launch_add(k, i);
+  zeroes_add(k, phase);
   for (uint32_t b = 1; b < k->p->nbuffer; b++)
     if (seen[b] && k->p->buffer[b].role == BUF_OUTPUT) step_add(k, STEP_FETCH, b - 1, 0, 0);
   *call = end;

@@ -47,6 +47,8 @@ void program_print(const Program *p, const Sources *sources, Text *out) {
     for (uint32_t j = 0; j < k->narg; j++) text_add(out, j ? " b%u" : "b%u", c->buf[j]);
     text_add(out, ")   # %s\n", name_text(p->names, c->layer));
   }
+  for (uint32_t i = 0; i < p->nzeroed; i++)
+    text_add(out, "%s: b%u = 0\n", phase_name[p->zeroed[i].phase], p->zeroed[i].buf);
 }
 
 /* No buffer twice among the arguments of a call, unless both only read it. */
