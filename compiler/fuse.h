@@ -79,4 +79,7 @@ void groups_print(const Groups *s, const Graph *g, Text *out);
 /* How a group gets at a value it does not make: from memory, or by computing it again. */
 bool group_loads(const Groups *s, const Graph *g, uint32_t group, Val v);
 
+/* The matrix of a group of which a root stores the transpose, so that its group may; 0: none. */
+Val group_turned(const Groups *s, const Graph *g, const Root *root);
+
 #endif

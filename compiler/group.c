@@ -124,6 +124,13 @@ bool group_loads(const Groups *s, const Graph *g, uint32_t group, Val v) {
   return earlier(s, v, group);
 }
 
+Val group_turned(const Groups *s, const Graph *g, const Root *root) {
+  const Node *n = graph_node(g, root->value);
+  if (root->phase != s->phase || root->kind != ROOT_STORE || n->op != OP_TRANSPOSE) return 0;
+  bool matrix = n->shape.rank == 2 && n->attr.perm.perm[0] == 1 && !s->of[root->value];
+  return matrix && s->of[n->in[0]] && s->level[n->in[0]] == LEVEL_ELEMENT ? n->in[0] : 0;
+}
+
 /* ---- membership --------------------------------------------------------------------------- */
 
 static Shape reduced_shape(const Group *k) {
@@ -289,6 +296,7 @@ static void stored_find(Grow *w) {
     }
   for (uint32_t i = 0; i < w->g->nroot; i++) {
     Val v = w->g->root[i].value;
+    if (group_turned(s, w->g, &w->g->root[i])) continue;
     while (!s->of[v] && optab[node(w, v)->op].cls == CLASS_VIEW) v = node(w, v)->in[0];
     if (w->g->root[i].phase == s->phase && s->of[v]) s->stored[v] = true;
   }

@@ -124,12 +124,20 @@ static bool in_place(const Lower *w, const Reader *r, Val v, Val target) {
   return r[target].last < group;
 }
 
+/* The transpose is written beside v, if nobody reads the old one later; else it is a copy of v. */
+static void turned_place(Lower *w, const Reader *r, Val v, Val target) {
+  if (r[target].last < w->s->of[v] && !w->turned[v]) w->turned[v] = target;
+  else w->s->stored[v] = true;
+}
+
 static void stores_place(Lower *w) {
   Reader *r = readers_find(w);
   Val *writer = NEW_ARRAY(w->pass, Val, w->g->nnode);
   for (uint32_t i = 0; i < w->g->nroot; i++) {
     const Root *root = &w->g->root[i];
     if (root->phase != w->s->phase || root->kind != ROOT_STORE) continue;
+    Val turned = group_turned(w->s, w->g, root);
+    if (turned) turned_place(w, r, turned, root->target);
     if (!in_place(w, r, root->value, root->target) || writer[root->target]) continue;
     w->into[root->value] = root->target;
     writer[root->target] = root->value;
@@ -194,6 +202,7 @@ static void root_call(Lower *w, const Root *root, Kernel *k) {
   Val v = root->value;
   if (root->kind == ROOT_STORE) {
     if (w->into[v] == root->target) return;
+    if (w->turned[group_turned(w->s, w->g, root)] == root->target) return;
     target = lower_leaf(w, root->target);
     if (is_zero(graph_node(w->g, v))) {
       PUSH(w->p->arena, w->p, zeroed, (Zeroed){(uint8_t)w->s->phase, target});
@@ -216,7 +225,7 @@ static void phase_lower(Lower *w, Phase phase, Remarks *remarks) {
   group_phase(&groups, w->g, phase, remarks, w->pass);
   w->s = &groups;
   w->buffer = NEW_ARRAY(w->pass, uint32_t, n);
-  w->into = NEW_ARRAY(w->pass, Val, n);
+  w->into = NEW_ARRAY(w->pass, Val, n), w->turned = NEW_ARRAY(w->pass, Val, n);
   stores_place(w);
   buffers_set(w);
   Kernel *k = NEW(w->pass, Kernel);

@@ -13,6 +13,7 @@ typedef struct {
   uint32_t *leaf;          /* [nnode] buffer of a leaf, 0: not yet made; lives through all phases */
   uint32_t *buffer;        /* [nnode] buffer of a stored value, in this phase */
   Val *into;               /* [nnode] PARAM or STATE that a stored value overwrites in place */
+  Val *turned;             /* [nnode] STATE that its group writes as its transpose */
 } Lower;
 
 /* Where a value is in memory, seen over its own shape. */

@@ -215,16 +215,26 @@ static uint16_t value(Build *b, Val v, uint32_t stage) {
   return i;
 }
 
-static void store(Build *b, Val v, uint32_t stage) {
+static uint32_t store_to(Build *b, Val v, uint32_t stage, const Place *at) {
   uint16_t from = value(b, v, stage);
+  Arg a = arg_of(b, at, &node(b, v)->shape, ARG_WRITE);
+  uint32_t arg = arg_add(b, at->buffer, &a);
+  instr_add(b, (Instr){.op = I_STORE, .stage = (uint8_t)stage, .a = from, .b = (uint16_t)arg});
+  return arg;
+}
+
+static void store(Build *b, Val v, uint32_t stage) {
   Place at = {.buffer = b->w->buffer[v]};
   int64_t step = 1;
   const Shape *s = &node(b, v)->shape;
   for (uint32_t i = s->rank; i-- > 0;) at.stride[i] = step, step *= s->dim[i].n;
-  Arg a = arg_of(b, &at, s, ARG_WRITE);
-  uint32_t arg = arg_add(b, at.buffer, &a);
-  b->written[arg] = b->w->into[v] != 0;
-  instr_add(b, (Instr){.op = I_STORE, .stage = (uint8_t)stage, .a = from, .b = (uint16_t)arg});
+  b->written[store_to(b, v, stage, &at)] = b->w->into[v] != 0;
+}
+
+/* The transpose of v, in a matrix of its own. */
+static void store_turned(Build *b, Val v, uint32_t stage) {
+  Place at = {.buffer = lower_leaf(b->w, b->w->turned[v]), .stride = {1, node(b, v)->shape.dim[0].n}};
+  store_to(b, v, stage, &at);
 }
 
 /* ---- groups -------------------------------------------------------------------------------- */
@@ -244,6 +254,7 @@ static void program_build(Build *b) {
       Val v = b->group->member[i];
       if (node(b, v)->op == OP_REDUCE && stage_of(b, v) == stage) value(b, v, stage);
       if (b->w->s->stored[v] && store_stage(b, v) == stage) store(b, v, stage);
+      if (b->w->turned[v] && stage_of(b, v) == stage) store_turned(b, v, stage);
     }
 }
 
