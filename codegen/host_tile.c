@@ -4,26 +4,32 @@
 #include "host_contract.h"
 #include "seed.h"
 
-/* Into the first cache to be written, or into the second to be read. */
-static void prefetch(Build *b, Value address, bool write) {
+typedef enum { FOR_NOW = 3, FOR_LATER = 2 } Nearness; /* the first cache, the second */
+
+static void prefetch(Build *b, Value address, bool write, Nearness nearness) {
   Value zero = LLVMConstInt(b->i32, 0, 0), one = LLVMConstInt(b->i32, 1, 0);
-  Value near = LLVMConstInt(b->i32, write ? 3 : 2, 0);
+  Value near = LLVMConstInt(b->i32, nearness, 0);
   Value arg[4] = {address, write ? one : zero, near, one};
   call_intrinsic(b, "llvm.prefetch", b->pointer, arg, 4);
 }
 
-/* Asks for what the epilogue of these rows will read and write in place. */
+/* True if the epilogue reads or writes one element of the argument for every sum. */
+static bool arg_whole(const Kernel *k, uint32_t a) {
+  return a != k->lhs && a != k->rhs && arg_moves(k, a, axis_last(k, PART_M)) &&
+         arg_moves(k, a, axis_last(k, PART_N));
+}
+
+/* Asks for what the epilogue of these rows will read and write. */
 static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
   Emit *e = c->e;
   Build *b = &e->b;
   for (uint32_t a = 0; a < e->k->narg; a++) {
-    bool in_place = e->k->arg[a].use == (ARG_READ | ARG_WRITE);
-    if (!in_place || !arg_moves(e->k, a, axis_last(e->k, PART_M))) continue;
+    if (!arg_whole(e->k, a)) continue;
     for (uint32_t i = 0; i < rows; i++) {
       Point at = p->cell->at;
       Value flat = value_add(b, value_add(b, c->block, row), int_of(b, i));
       index_split(e, kernel_axes(e->k, PART_M), flat, at.index);
-      prefetch(b, arg_address(e, a, &at), true);
+      prefetch(b, arg_address(e, a, &at), e->k->arg[a].use & ARG_WRITE, FOR_NOW);
     }
   }
 }
@@ -33,7 +39,9 @@ static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
 static bool rhs_ahead(const Kernel *k, const Shape *s) {
   const Arg *a = &k->arg[k->rhs];
   bool dense = a->stride[axis_last(k, PART_N)] == 1 || a->stride[axis_last(k, PART_K)] == 1;
-  return dense && axes_count(k, PART_K) == 1 && !a->nguard && s->groups == 1 && !s->column &&
+  for (uint32_t i = 0; i < k->narg; i++)
+    if (k->arg[i].use == (ARG_READ | ARG_WRITE) && arg_whole(k, i)) return false;
+  return dense && axes_count(k, PART_K) == 1 && !a->nguard && s->groups == 1 &&
          s->n >= 2 * s->chunk_n && s->m <= s->chunk_m;
 }
 
@@ -70,7 +78,7 @@ static void rhs_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
   int64_t each = (lines + tiles - 1) / tiles;
   Value first = value_mul(b, LLVMBuildUDiv(b->at, row, int_of(b, rows), ""), each);
   Loop l = loop_begin(b, first, value_add(b, first, int_of(b, each)), 1);
-  prefetch(b, line_ahead(c, p, l.index), false);
+  prefetch(b, line_ahead(c, p, l.index), false, FOR_LATER);
   loop_end(b, &l);
 }
 

@@ -5,7 +5,8 @@
  *
  * Machines have slow moments. So a round holds some steps of every lowering, beginning with another
  * one each time, and a measurement of what the machine could do at best just then; a ratio is the
- * median of the ratios within the rounds. */
+ * median of the ratios within the rounds. There are as many rounds as it takes to know the ratios
+ * of those that are nearly as fast as the first. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,14 @@
 
 enum {
   MOST_ENTRIES = 8,
-  ROUNDS = 25,
+  ROUNDS_LEAST = 25,
+  ROUNDS = 150,
   STEPS_ROUND = 5,
   STEPS_COMPARED = 20,
   MAX_SAMPLES = ROUNDS * STEPS_ROUND
 };
+
+static const double ERROR_WANTED = 0.002, ERROR_MATTERS = 0.05; /* of ratios; above 1 */
 
 typedef struct {
   const char *word; /* free, fused, ... */
@@ -41,7 +45,7 @@ typedef struct {
 typedef struct {
   Arguments *a;
   Entry *entry[MOST_ENTRIES];
-  uint32_t n;
+  uint32_t n, rounds;
   Arena arena;
   const char *isa[2];
   Roofline roof[ROUNDS];
@@ -205,6 +209,32 @@ static double median(double *x, uint32_t n) {
   return x[n / 2];
 }
 
+/* How far the median of n sorted samples may be from that of their distribution: half of what lies
+ * between the ranks that are its standard error away. */
+static double median_error(const double *x, uint32_t n) {
+  uint32_t away = (uint32_t)ceil(sqrt((double)n) / 2), low = n / 2 > away ? n / 2 - away : 0;
+  uint32_t high = n / 2 + away < n ? n / 2 + away : n - 1;
+  return (x[high] - x[low]) / 2;
+}
+
+/* The median over the rounds of e's time to the first entry's, and its error. */
+static double ratio_first(const Bench *b, const Entry *e, double *error) {
+  double x[ROUNDS], ratio;
+  for (uint32_t i = 0; i < b->rounds; i++) x[i] = e->round[i] / b->entry[0]->round[i];
+  ratio = median(x, b->rounds);
+  *error = median_error(x, b->rounds);
+  return ratio;
+}
+
+/* True if no ratio of interest needs more rounds. */
+static bool ratios_known(const Bench *b) {
+  for (uint32_t i = 1; i < b->n; i++) {
+    double error, ratio = ratio_first(b, b->entry[i], &error);
+    if (fabs(ratio - 1) < ERROR_MATTERS && error > ERROR_WANTED) return false;
+  }
+  return b->rounds >= ROUNDS_LEAST;
+}
+
 static bool round_run(Bench *b, uint32_t round) {
   b->roof[round] = roofline_measure(b->isa[0], b->entry[0]->s.device->threads);
   for (uint32_t k = 0; k < b->n; k++) {
@@ -227,8 +257,10 @@ static bool bench_run(Bench *b) {
   for (uint32_t i = 0; i < b->n; i++)
     b->entry[i]->difference =
         strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
-  for (uint32_t round = 0; round < ROUNDS; round++)
-    if (!round_run(b, round)) return false;
+  do {
+    if (!round_run(b, b->rounds)) return false;
+    b->rounds++;
+  } while (b->rounds < ROUNDS && !ratios_known(b));
   for (uint32_t i = 0; i < b->n; i++) (void)median(b->entry[i]->time, b->entry[i]->ntime);
   return true;
 }
@@ -256,26 +288,25 @@ static uint32_t launches(const Entry *e) {
   return n;
 }
 
-/* The median over the rounds of e's time to the first entry's, and to the roofline. */
-static void ratios(const Bench *b, const Entry *e, double *first, double *roofline) {
-  double x[ROUNDS], y[ROUNDS], flops;
-  for (uint32_t i = 0; i < ROUNDS; i++) {
-    x[i] = e->round[i] / b->entry[0]->round[i];
-    y[i] = e->round[i] / floor_ms(b->entry[0], &b->roof[i], &flops);
-  }
-  *first = median(x, ROUNDS), *roofline = median(y, ROUNDS);
+/* The same to the roofline. */
+static double ratio_roofline(const Bench *b, const Entry *e) {
+  double x[ROUNDS], flops;
+  for (uint32_t i = 0; i < b->rounds; i++)
+    x[i] = e->round[i] / floor_ms(b->entry[0], &b->roof[i], &flops);
+  return median(x, b->rounds);
 }
 
 /* The rates of a middling round. */
 static Roofline roofline_middle(const Bench *b) {
   double flops[ROUNDS], bytes[ROUNDS];
-  for (uint32_t i = 0; i < ROUNDS; i++) flops[i] = b->roof[i].flops, bytes[i] = b->roof[i].bytes;
-  return (Roofline){median(flops, ROUNDS), median(bytes, ROUNDS)};
+  for (uint32_t i = 0; i < b->rounds; i++)
+    flops[i] = b->roof[i].flops, bytes[i] = b->roof[i].bytes;
+  return (Roofline){median(flops, b->rounds), median(bytes, b->rounds)};
 }
 
 static void report(Bench *b, Text *out) {
   Entry *base = b->entry[0];
-  double flops, first, roofline;
+  double flops, error;
   Roofline r = roofline_middle(b);
   double floor = floor_ms(base, &r, &flops);
   if (b->a->run.json)
@@ -288,23 +319,23 @@ static void report(Bench *b, Text *out) {
     text_add(out,
              "%s, %u threads: peak %.1f GFLOP/s, memory %.1f GB/s; %.3f GFLOP a step, roofline "
              "%.2f ms\n\n"
-             "%-15s %9s %9s %9s %9s %9s %9s %11s\n",
+             "%-15s %9s %9s %9s %9s %7s %9s %9s %11s\n",
              b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9,
-             floor, "lowering", "ms/step", "5 %", "95 %", "to first", "to roof", "launches",
+             floor, "lowering", "ms/step", "5 %", "95 %", "to first", "+-", "to roof", "launches",
              "difference");
   for (uint32_t i = 0; i < b->n; i++) {
     Entry *e = b->entry[i];
     double middle = e->time[e->ntime / 2], low = e->time[e->ntime / 20],
            high = e->time[e->ntime - 1 - e->ntime / 20];
-    ratios(b, e, &first, &roofline);
+    double first = ratio_first(b, e, &error), roofline = ratio_roofline(b, e);
     const char *form =
         b->a->run.json ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,"
-                         "\"ratio\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
-                       : "%s%-15s %9.3f %9.3f %9.3f %9.3f %9.3f %9u %11s\n";
+                         "\"ratio\":%.4f,\"ratio_error\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
+                       : "%s%-15s %9.3f %9.3f %9.3f %9.3f %7.3f %9.3f %9u %11s\n";
     const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-")
                                                   : arena_printf(&b->arena, "%.2e", e->difference);
     text_add(out, form, b->a->run.json && i ? "," : "", e->word, middle, low, high,
-             first, roofline, launches(e), difference);
+             first, error, roofline, launches(e), difference);
   }
   if (b->a->run.json) text_add(out, "]}\n");
   else
