@@ -73,6 +73,7 @@ typedef struct {
   uint32_t loop, after, total;                       /* instructions; NOPs at the end not counted */
   uint32_t multiplies, shared_loads, copies, global; /* in the loop: HMMA or FFMA; LDSM and LDS;
                                                       * LDGSTS; LDG and STG */
+  bool matrix;                                       /* the multiplies are HMMA */
   uint32_t spills;                                   /* LDL and STL, anywhere */
   uint32_t registers, shared;                        /* a thread's; a block's static bytes */
 } SassCount;

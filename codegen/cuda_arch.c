@@ -1,12 +1,12 @@
-/* cuda_arch.c: see cuda_arch.h. Occupancy by the rules of NVIDIA's occupancy calculator: registers are
- * given to warps in units of 256, and warps to four partitions of the processor; shared memory comes
- * in units, and from sm_80 on each block has 1 KB for the system. */
+/* cuda_arch.c: see cuda_arch.h. Occupancy by the rules of NVIDIA's occupancy calculator: registers
+ * are given to warps in units of 256, and warps to four partitions of the processor; shared memory
+ * comes in units, and from sm_80 on each block has 1 KB for the system. */
 #include "cuda_arch.h"
 
 static const CudaArch arch_row[] = {
-#define ARCH(arch, device, processors, clock, shared, block, warps, blocks, ffma, tf32, bf16, gbytes)   \
-  {arch, device, processors, clock, (shared) << 10, (block) << 10, warps, blocks, {ffma, tf32, bf16},   \
-   (gbytes) * 1e9},
+#define ARCH(arch, device, processors, clock, shared, block, warps, blocks, ffma, tf32, bf16, gb)  \
+  {arch, device, processors, clock, (shared) << 10, (block) << 10, warps, blocks,                  \
+   {ffma, tf32, bf16}, (gb) * 1e9},
 #include "cuda_arch.def"
 };
 
@@ -30,7 +30,7 @@ uint32_t cuda_shared_limit(uint32_t arch) {
   return a ? a->block : 99 << 10;
 }
 
-/* ---- occupancy --------------------------------------------------------------------------------- */
+/* ---- occupancy ----------------------------------------------------------------------------- */
 
 static uint32_t round_up(uint32_t n, uint32_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -67,7 +67,7 @@ CudaOccupancy cuda_occupancy(const CudaArch *a, uint32_t threads, uint32_t regis
   return o;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 /* Multiply-adds of a block; of a kernel that is no contraction, its flops count as many. */
 static double block_work(const Kernel *k, const CudaLaunch *l, double blocks) {
@@ -94,7 +94,7 @@ CudaEstimate cuda_estimate(const CudaArch *a, const Kernel *k, const CudaLaunch 
   e.part[BOUND_BANDWIDTH] = (double)k->bytes / a->bytes;
   for (CudaBound i = 0; i < BOUND_COUNT; i++)
     if (e.part[i] > e.part[e.by]) e.by = i;
-  CudaBound longer = e.part[BOUND_COMPUTE] > e.part[BOUND_BANDWIDTH] ? BOUND_COMPUTE : BOUND_BANDWIDTH;
-  e.seconds = e.part[BOUND_LAUNCH] + e.part[longer];
+  bool computes = e.part[BOUND_COMPUTE] > e.part[BOUND_BANDWIDTH];
+  e.seconds = e.part[BOUND_LAUNCH] + e.part[computes ? BOUND_COMPUTE : BOUND_BANDWIDTH];
   return e;
 }

@@ -1,8 +1,8 @@
 /* cuda_arch.h: what the devices of an architecture have, and what a kernel gets of it.
  *
- * In: an architecture of cuda_arch.def, a kernel's launch and, if there is a cubin, its counts. Out:
- * how many of its blocks a multiprocessor holds and why no more; the time it can't be faster than.
- * Nothing here was measured: the figures are those of the table, the time is a bound. */
+ * In: an architecture of cuda_arch.def, a kernel's launch and, if there is a cubin, its counts.
+ * Out: how many of its blocks a multiprocessor holds and why no more; the time that it can't be
+ * faster than. Nothing was measured: the figures are those of the table, the time is a bound. */
 #ifndef LCW_CUDA_ARCH_H
 #define LCW_CUDA_ARCH_H
 #include "cuda.h"
@@ -48,7 +48,7 @@ typedef struct {
 } CudaEstimate;
 extern const char *const cuda_bound[BOUND_COUNT]; /* "compute", "bandwidth", "launch" */
 
-/* From the end of one kernel of a graph to the start of the next that depends on it: an assumption. */
+/* From the end of a kernel of a graph to the start of the next that needs it: an assumption. */
 #define CUDA_LAUNCH_SECONDS 1.5e-6
 
 /* One launch. Compute: multiply-adds and instructions of the busiest processor, each at its full

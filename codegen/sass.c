@@ -20,6 +20,9 @@ static const struct { uint16_t opcode; uint8_t class; const char *name; } sass_r
   {0x947, SASS_BRANCH, "BRA"},
 };
 
+/* The system's part of a function's shared memory, from sm_90 on. */
+enum { SYSTEM_SHARED = 1024 };
+
 /* ---- reading an ELF file -------------------------------------------------------------------- */
 
 typedef struct { const uint8_t *bytes; size_t size; } Elf;
@@ -142,8 +145,10 @@ bool sass_count(const void *cubin, size_t size, const char *function, SassCount 
   }
   out->total = (uint32_t)total - all[SASS_NOP];
   out->after -= out->after ? (uint32_t)size_min(all[SASS_NOP], out->after) : 0;
+  out->matrix = tensor;
   out->spills = all[SASS_LOCAL];
   out->registers = registers_find(&f, code.info & 0xffffff);
   if (section_find(&f, ".nv.shared.", function, &code)) out->shared = (uint32_t)code.size;
+  if (arch >= 90 && out->shared >= SYSTEM_SHARED) out->shared -= SYSTEM_SHARED;
   return true;
 }

@@ -53,9 +53,10 @@ typedef enum { CONST_FILL, CONST_IOTA, CONST_LIST } ConstKind;
 typedef enum { POOL_MAX, POOL_AVERAGE } PoolKind;
 
 typedef union {                                     /* live member: optab[op].attr */
-  struct { Name name; uint8_t feed, derived; Val dead; } decl; /* dead (PARAM): mask, 0 where a
-                                                     * lane is not a parameter and stays 0; 0: none;
-                                                     * derived: by fuse_maintain(); Derived */
+  struct { Name name; uint8_t feed, derived, turned; Val dead; } decl; /* dead (PARAM): mask, 0
+                                                     * where a lane is not a parameter and stays 0;
+                                                     * 0: none; derived: by fuse_maintain(); Derived;
+                                                     * turned: a transposed weight */
   struct { uint8_t kind; double value; const double *list; } constant; /* LIST: one per element */
   struct { uint64_t stream; } random;
   struct { uint8_t ta, tb, precision; } gemm;       /* operand a, b stored transposed; Precision */

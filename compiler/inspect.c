@@ -32,11 +32,14 @@ static const char *last_word(const Facts *f, Name name) {
   return dot ? dot + 1 : s;
 }
 
+void parts_add(Arena *arena, Parts *p, const char *text) {
+  for (uint32_t i = 0; i < p->npart; i++)
+    if (!strcmp(p->part[i], text)) return;
+  PUSH(arena, p, part, text);
+}
+
 static void say(Facts *f, const char *part) {
-  if (!part) return;
-  for (uint32_t i = 0; i < f->out->npart; i++)
-    if (!strcmp(f->out->part[i], part)) return;
-  PUSH(f->arena, f->out, part, part);
+  if (part) parts_add(f->arena, f->out, part);
 }
 
 /* ---- one instruction ----------------------------------------------------------------------- */

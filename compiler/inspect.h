@@ -11,6 +11,8 @@ typedef struct {
   uint32_t npart, cappart;
 } Parts;
 
+/* Adds a part, unless it is there. */
+void parts_add(Arena *arena, Parts *p, const char *text);
 void kernel_parts(const Program *p, const Call *call, Arena *arena, Parts *out);
 
 #endif

@@ -320,10 +320,13 @@ static void spaces_set(Kernel *k) {
   if (k->nstage > STAGE_ROW) k->space[STAGE_ROW] = (uint16_t)m;
 }
 
-/* What the kernel is for, as the end of its symbol. */
+/* What the kernel is for, as the end of its symbol: dgrad reads the weight transposed, and forward
+ * reads the transposed weight so. */
 static const char *role_text(const Build *b, Val seed) {
-  const Node *n = node(b, seed);
-  if (n->op == OP_MATMUL) return n->attr.gemm.ta ? "wgrad" : n->attr.gemm.tb ? "dgrad" : "fwd";
+  const Node *n = node(b, seed), *rhs = node(b, n->in[1]);
+  bool turned = rhs->op == OP_STATE && rhs->attr.decl.turned;
+  if (n->op == OP_MATMUL && n->attr.gemm.ta) return "wgrad";
+  if (n->op == OP_MATMUL) return n->attr.gemm.tb && !turned ? "dgrad" : "fwd";
   return b->k->kind == KERNEL_ROW ? "row" : "map";
 }
 

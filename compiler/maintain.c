@@ -127,6 +127,7 @@ static Val leaf_new(Maintain *m, Val v, bool turn) {
   Val d = graph_decl(g, OP_STATE, name_of_text(g->names, text), (DType)n->dtype, s, FEED_NONE, 0);
   g->node[d].attr.decl.derived =
       m->computed[v] && !fixed(m, v) ? DERIVED_COMPUTED : DERIVED_COPY;
+  g->node[d].attr.decl.turned = turn;
   remark_add(m->remarks, n->layer, n->span,
              n->op == OP_REDUCE ? "row sums of the parameter are renewed by its update kernel"
              : turn ? "the weight is kept transposed as well, for the forward product"

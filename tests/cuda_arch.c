@@ -11,8 +11,8 @@
 #include <cmocka.h>
 #include "cuda_arch.h"
 
-/* Architecture; threads, registers, bytes of shared memory; blocks of a processor, and all that there
- * is too little of for one more: a bit each. */
+/* Architecture; threads, registers, bytes of shared memory; blocks of a processor, and all that
+ * there is too little of for one more: a bit each. */
 enum { R = 1 << HELD_REGISTERS, S = 1 << HELD_SHARED, W = 1 << HELD_WARPS, B = 1 << HELD_BLOCKS };
 static const struct { uint32_t arch, threads, registers, shared, blocks, by; } known[] = {
   {75, 256, 32, 0, 4, W},       {75, 256, 64, 0, 4, R | W},    {75, 256, 128, 0, 2, R},
@@ -67,8 +67,8 @@ static void peaks(void **state) {
     }
 }
 
-/* A contraction of 2048 x 2048 x 256 in tf32, tiles of 128 x 128, on 108 processors: 256 blocks are 3
- * turns; a block's products take 8192 clocks, 8 warps of 8 * 150 + 1000 instructions 4400. */
+/* A contraction of 2048 x 2048 x 256 in tf32, tiles of 128 x 128, on 108 processors: 256 blocks are
+ * 3 turns; a block's products take 8192 clocks, 8 warps of 8 * 150 + 1000 instructions 4400. */
 static void time_of_contraction(void **state) {
   const CudaArch *a = cuda_arch_find(80);
   const Kernel k = {.kind = KERNEL_CONTRACT, .precision = PRECISION_TF32, .bytes = 4 << 20};

@@ -7,7 +7,7 @@
 
 /* Shared memory of a block: without asking, and the most. */
 static const Chip chip[] = {
-#define ARCH(arch, device, processors, clock, shared, block, warps, blocks, ffma, tf32, bf16, gbytes)   \
+#define ARCH(arch, device, processors, clock, shared, block, warps, blocks, ffma, tf32, bf16, gb)  \
   {arch, 48 << 10, (block) << 10, (shared) << 10, processors, (warps) * 32, blocks, 65536},
 #include "cuda_arch.def"
 };
