@@ -146,11 +146,34 @@ Val graph_matmul(Graph *g, Val a, bool ta, Val b, bool tb) {
   return graph_add(g, OP_MATMUL, in, NULL, (Attr){.gemm = {flag[0], flag[1]}});
 }
 
+static bool is_single(const Graph *g, Val v) { return shape_elements(&g->node[v].shape) == 1; }
+
+/* Whether v is a MAP of an input, element by element, and of single numbers. */
+static bool is_decoded(const Graph *g, Val v) {
+  const Node *n = &g->node[v];
+  for (int i = 0; n->op == OP_MAP && i < node_arity(n); i++) {
+    bool element = shape_equal(&g->node[n->in[i]].shape, &n->shape);
+    bool decoded = g->node[n->in[i]].op == OP_INPUT || is_decoded(g, n->in[i]);
+    if (!(element && decoded) && !is_single(g, n->in[i])) return false;
+  }
+  return n->op == OP_MAP && !is_single(g, v);
+}
+
+/* What is decoded from an input has its new shape from the start: there it can be summed by rows. */
+static Val decoded_reshape(Graph *g, Val v, Shape s) {
+  const Node n = g->node[v];
+  Val in[MAX_IN] = {0};
+  for (int i = 0; i < node_arity(&n); i++)
+    in[i] = graph_reshape(g, n.in[i], is_single(g, n.in[i]) ? (Shape){0} : s);
+  return map_add(g, (Scalar)n.attr.map.fn, in[0], in[1], in[2]);
+}
+
 /* The same elements in another shape; back to the first shape is the first value. */
 Val graph_reshape(Graph *g, Val a, Shape s) {
   if (!a) return 0;
   Val source = g->node[a].op == OP_RESHAPE ? g->node[a].in[0] : a;
   if (shape_equal(&g->node[source].shape, &s)) return source;
+  if (is_decoded(g, source)) return decoded_reshape(g, source, s);
   return graph_add(g, OP_RESHAPE, &source, &s, (Attr){.map = {0}});
 }
 

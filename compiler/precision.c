@@ -68,7 +68,8 @@ static void facts_find(Rounding *w) {
 }
 
 /* The node over what its operands have become. A master keeps its digits for readers that lead
- * nowhere but to its own update. */
+ * nowhere but to its own update; init has all digits, but for what it shares with other phases: the
+ * samples, whose t is one with theirs. */
 static Val node_copy(Rounding *w, Val v, Precision precision) {
   enum { MASK = MAX_IN + 1 };
   Node n = *graph_node(w->from, v);
@@ -76,7 +77,8 @@ static Val node_copy(Rounding *w, Val v, Precision precision) {
   for (int i = 0; i < MAX_IN; i++) {
     if (!n.in[i]) continue;
     bool product = is_contraction(&n) || w->leads[v];
-    bool digits = !w->runs[v] || (!product && is_master(graph_node(w->from, n.in[i])));
+    bool master = is_master(graph_node(w->from, n.in[i]));
+    bool digits = w->runs[v] ? master && !product : master || !w->runs[n.in[i]];
     map[i + 1] = digits ? w->plain[n.in[i]] : w->rounded[n.in[i]];
     n.in[i] = (Val)(i + 1);
   }
