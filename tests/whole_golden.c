@@ -112,7 +112,8 @@ static void start_set(Agree *a, const Scale *z) {
     free(x);
   }
   Fault f = {0};
-  scratch_must(session_prepare(&a->session, a->seed, 0, &f), "prepare");
+  const Batch none = {0}; /* it is fed nothing */
+  scratch_must(execute_phase(&a->session.exec, PHASE_PREPARE, &none, &f), "prepare");
   agree_copy(a);
 }
 
