@@ -15,19 +15,18 @@ static void parts_find(Emit *e) {
 }
 
 /* The printed kernel, as the comment above its text. */
-static void description_print(Emit *e) {
+static void description_print(const Kernel *k, Text *out) {
   Text t;
-  text_init(&t, e->out->arena);
-  kernel_print(e->k, &t);
-  text_add(e->out, "\n/* ");
-  for (size_t i = 0; i + 1 < t.n; i++) text_add(e->out, t.s[i] == '\n' ? "\n * " : "%c", t.s[i]);
-  text_add(e->out, " */\n");
+  text_init(&t, out->arena);
+  kernel_print(k, &t);
+  text_add(out, "\n/* ");
+  for (size_t i = 0; i + 1 < t.n; i++) text_add(out, t.s[i] == '\n' ? "\n * " : "%c", t.s[i]);
+  text_add(out, " */\n");
 }
 
-bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
+bool cuda_function(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
   Emit e = {.k = k, .o = o, .out = out, .why = why};
   parts_find(&e);
-  description_print(&e);
   switch ((KernelKind)k->kind) {
   case KERNEL_MAP: map_print(&e); return true;
   case KERNEL_ROW: row_print(&e); return true;
@@ -36,6 +35,11 @@ bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
   }
   text_add(why, "%s: no such kind of kernel", k->name);
   return false;
+}
+
+bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why) {
+  description_print(k, out);
+  return cuda_function(k, o, out, why);
 }
 
 void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) {
@@ -54,6 +58,8 @@ void cuda_tile(Kernel *k, uint32_t arch) {
   k->launch.block[1] = k->launch.block[2] = 1;
   k->launch.shared = launch.shared;
   k->launch.workspace = launch.workspace;
+  k->launch.nnumber = launch.nnumber;
+  memcpy(k->launch.number, launch.number, sizeof k->launch.number);
 }
 
 static const CudaOptions cuda_default = {.arch = 80};

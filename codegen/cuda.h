@@ -5,8 +5,9 @@
  * depends on nothing else: same Kernel and options, same bytes. It runs on every architecture
  * from that one on which has as much shared memory (cuda_shared_limit).
  *
- * A kernel is one function and one launch. One with sums over several blocks takes one more
- * argument, the workspace of plan.h (PlanImage). */
+ * A kernel is one function and one launch. Behind its buffers it takes numbers, if its text is to
+ * serve kernels of other extents as well (cuda_numbers.c), and one with sums over several blocks the
+ * workspace of plan.h (PlanImage). */
 #ifndef LCW_CUDA_H
 #define LCW_CUDA_H
 #include "kernel.h"
@@ -22,6 +23,8 @@ typedef struct {
   uint32_t rows, columns;  /* of a CONTRACT: a block's tile; */
   uint32_t slab, slabs;    /* values of K that it takes at a time; how often */
   uint64_t workspace;      /* its bytes, tickets included; 0: no such argument */
+  uint32_t nnumber;        /* arguments between the buffers and the workspace */
+  int32_t number[MAX_NUMBER];
 } CudaLaunch;
 
 /* Bytes of shared memory that a block of this architecture can have. */
@@ -35,6 +38,8 @@ extern const PreludeFile prelude_files[];
 void cuda_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch);
 /* Adds the text of one kernel; false and a sentence in `why` if it can't be expressed. */
 bool cuda_text(const Kernel *k, const CudaOptions *o, Text *out, Text *why);
+/* The same without the comment above it. */
+bool cuda_function(const Kernel *k, const CudaOptions *o, Text *out, Text *why);
 
 /* ---- nvrtc.c, cuda_clang.c: compilers of the text --------------------------------------- */
 

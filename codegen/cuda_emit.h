@@ -17,6 +17,10 @@ typedef enum {
   SCALAR_COUNT
 } ScalarRow;
 
+/* The numbers that a text takes as arguments; full: they stand in the text instead. */
+typedef struct { const char *name; int32_t value; } Number;
+typedef struct { Number of[MAX_NUMBER]; uint32_t n; bool full; } Numbers;
+
 typedef struct {
   const Kernel *k;
   const CudaOptions *o;
@@ -33,6 +37,7 @@ typedef struct {
   const char *index[PART_COUNT]; /* name of a flat index; NULL: its letter */
   bool grouped[MAX_INSTR];      /* accesses of four neighbours: of arrays, indexed by i */
   bool level[MAX_INSTR];        /* loads that all four share */
+  const Numbers *numbers;       /* NULL: none */
   const bool *only;             /* print these instructions only; NULL: all */
 } Emit;
 
@@ -74,6 +79,16 @@ const char *identity_text(const Instr *reduce);
 const char *combine_text(Emit *e, uint32_t i, const char *a, const char *b); /* by REDUCE i */
 void reduce_print(Emit *e, uint32_t i, const char *value);   /* a value to accumulator i */
 bool stage_has(const Emit *e, uint32_t stage, uint32_t parts);
+
+/* ---- cuda_numbers.c: what one text leaves to its launches ---------------------------------------- */
+
+void number_add(Numbers *n, const char *name, int64_t value);
+void numbers_find(const Kernel *k, Numbers *n);               /* of arranged axes */
+void numbers_launch(const Numbers *n, CudaLaunch *launch);
+bool has_numbers(const Emit *e);
+/* The name of a number, or, in a text without them, its value. */
+const char *named_text(Emit *e, const char *name, int64_t value);
+const char *stride_name(const Emit *e, AxisPart part, int64_t value); /* NULL: it has none */
 
 /* ---- cuda_group.c: four neighbours at a time --------------------------------------------------- */
 

@@ -200,6 +200,11 @@ static Kernel *arranged(Arena *arena, const Kernel *k) {
 }
 
 void map_launch(const Kernel *k, CudaLaunch *launch) {
+  Kernel own = *k;
+  Numbers numbers;
+  axes_arrange(&own);
+  numbers_find(&own, &numbers);
+  numbers_launch(&numbers, launch);
   uint64_t count = kernel_extent(k, kernel_axes(k, PART_P)), each = GROUP * BLOCK;
   launch->grid[0] = (uint32_t)((count + each - 1) / each);
 }
@@ -214,23 +219,29 @@ static void map_once_print(Emit *e) {
 /* Four neighbours; or, where nothing is gained by that, four that are a block apart, so that the
  * lanes of a warp touch neighbours. */
 void map_print(Emit *e) {
-  int32_t count = part_extent(e, PART_P);
+  int32_t extent = part_extent(e, PART_P);
+  Numbers numbers;
   e->k = arranged(e->out->arena, e->k);
+  numbers_find(e->k, &numbers);
+  e->numbers = &numbers;
+  const char *count = named_text(e, "count", extent);
+  bool overhangs = has_numbers(e) || extent % (GROUP * BLOCK);
   bool groups = groups_find(e->k, PART_P, e->grouped, e->level);
   function_open(e, false);
-  if (count == 1) emit_line(e, "if (thread_index() > 0) return;");
+  if (extent == 1 && !has_numbers(e)) emit_line(e, "if (thread_index() > 0) return;");
   if (groups) {
     emit_line(e, "const int p0 = (block_x() * %d + thread_index()) * %d;", BLOCK, GROUP);
-    if (count % (GROUP * BLOCK)) emit_line(e, "if (p0 >= %d) return;", count);
+    if (overhangs) emit_line(e, "if (p0 >= %s) return;", count);
     map_once_print(e);
   } else {
     map_once_print(e);
     emit_line(e, "#pragma unroll%s", program_short(e->k) ? "" : " 1");
     emit_open(e, "for (int i = 0; i < %d; i++)", GROUP);
     emit_line(e, "const int p = (block_x() * %d + i) * %d + thread_index();", GROUP, BLOCK);
-    if (count % (GROUP * BLOCK)) emit_line(e, "if (p >= %d) break;", count);
+    if (overhangs) emit_line(e, "if (p >= %s) break;", count);
   }
   elements_print(e, 0, PART_P, groups);
   if (!groups) emit_close(e);
   emit_close(e);
+  e->numbers = NULL;
 }

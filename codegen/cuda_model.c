@@ -44,6 +44,23 @@ static uint32_t lines_count(const Text *t, size_t from) {
   return n;
 }
 
+uint32_t cuda_texts(Kernel *const *kernel, uint32_t nkernel) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < nkernel; i++) n += !kernel[i]->launch.text;
+  return n;
+}
+
+/* Above a text that serves other kernels of the program: which. */
+static void users_print(Kernel *const *kernel, uint32_t nkernel, uint32_t i, Text *out) {
+  bool any = false;
+  for (uint32_t j = 0; j < nkernel; j++) {
+    if (kernel[j]->launch.text != kernel[i]) continue;
+    text_add(out, "%s%s", any ? ", " : "\n/* With other numbers: ", kernel[j]->name);
+    any = true;
+  }
+  if (any) text_add(out, " */");
+}
+
 bool cuda_program(Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b, Text *out,
                   uint32_t *line, Text *why) {
   const CudaOptions o = {.arch = b->tiled, .sources = b->sources};
@@ -52,9 +69,10 @@ bool cuda_program(Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b, T
   for (uint32_t i = 0; i < nkernel; i++) {
     size_t from = out->n;
     line[i] = at;
+    if (kernel[i]->launch.text) continue;
     const char *edited = b->edited ? b->edited[i] : NULL;
     if (edited) text_add(out, "%s\n", edited);
-    else if (!cuda_text(kernel[i], &o, out, why)) return false;
+    else if (users_print(kernel, nkernel, i, out), !cuda_text(kernel[i], &o, out, why)) return false;
     at += lines_count(out, from);
   }
   line[nkernel] = at;
@@ -123,7 +141,7 @@ static bool job_compile(const Build *b, Job *j, const char *text, CudaImage *out
 static void job_key(const Build *b, Job *j) {
   static const char *const nvrtc[] = {NVRTC_OPTIONS}, *const clang[] = {CLANG_OPTIONS};
   text_add(&j->key, "lcwc " LCW_VERSION ", %s, %ssm_%u, %u kernels\n", job_compiler(b, j),
-           j->ptx ? "PTX of " : "", j->arch, b->nkernel);
+           j->ptx ? "PTX of " : "", j->arch, cuda_texts(b->kernel, b->nkernel));
   const char *const *option = j->nvrtc ? nvrtc : clang;
   size_t n = j->nvrtc ? COUNT_OF(nvrtc) : COUNT_OF(clang);
   for (size_t i = 0; i < n; i++) text_add(&j->key, "%s\n", option[i]);
@@ -230,10 +248,12 @@ static void image_take(Build *b, const Job *j, uint32_t at, CudaModel *out) {
 /* Registers and counts of every kernel of a cubin. */
 static bool resources_read(Build *b, uint32_t at, CudaModel *out) {
   const PlanImage *image = &out->image[at];
-  for (uint32_t k = 0; image->kind == IMAGE_CUBIN && k < b->nkernel; k++)
-    if (!sass_count(image->bytes, image->size, b->kernel[k]->name,
-                    &out->resource[at * b->nkernel + k], b->why))
+  for (uint32_t k = 0; image->kind == IMAGE_CUBIN && k < b->nkernel; k++) {
+    const Kernel *text = b->kernel[k]->launch.text ? b->kernel[k]->launch.text : b->kernel[k];
+    if (!sass_count(image->bytes, image->size, text->name, &out->resource[at * b->nkernel + k],
+                    b->why))
       return false;
+  }
   return true;
 }
 

@@ -46,6 +46,9 @@ typedef struct {
 
 /* Writes the geometry for one architecture: shared memory decides the stages. */
 void cuda_tile(Kernel *k, uint32_t arch);
+/* Finds the kernels that one text serves (Launch.text), once all are tiled. */
+void cuda_share(Kernel *const *kernel, uint32_t nkernel, uint32_t arch, Arena *arena);
+uint32_t cuda_texts(Kernel *const *kernel, uint32_t nkernel); /* how many have their own */
 /* The architecture of a list whose limits hold for all of it (tile for this one). */
 uint32_t cuda_weakest(const CudaBuild *b);
 

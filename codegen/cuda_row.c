@@ -22,6 +22,7 @@ typedef struct {
   int rows, lanes, each; /* each: elements of a lane at a time */
   int pieces, length;    /* of a piece */
   int stage;             /* the stage that walks the row; -1: none or several */
+  Numbers numbers;
   bool grouped[MAX_INSTR], level[MAX_INSTR];
 } Cut;
 
@@ -78,7 +79,7 @@ static void cut_columns(Cut *c, int64_t rows, int64_t length) {
 static void cut_rows(Cut *c, int64_t rows, int64_t length) {
   int64_t steps = ceiling(length, c->each);
   bool few = rows < ENOUGH_BLOCKS && steps > 32;
-  c->team = length >= LONG_ROW || few ? TEAM_BLOCK : TEAM_WARP;
+  c->team = length >= LONG_ROW || few || rows == 1 ? TEAM_BLOCK : TEAM_WARP;
   c->lanes = c->team == TEAM_BLOCK ? BLOCK : steps <= 8 ? 8 : steps <= 16 ? 16 : 32;
   c->rows = BLOCK / c->lanes;
 }
@@ -93,6 +94,14 @@ static void cut_pieces(Cut *c, int64_t rows, int64_t length) {
   c->pieces = (int)ceiling(length, c->length);
 }
 
+static void cut_numbers(Cut *c) {
+  numbers_find(&c->k, &c->numbers);
+  if (c->team == TEAM_COLUMN) number_add(&c->numbers, "beside", c->rows);
+  if (c->pieces == 1) return;
+  number_add(&c->numbers, "pieces", c->pieces);
+  number_add(&c->numbers, "piece_length", c->length);
+}
+
 static void cut_make(Cut *c, const Kernel *k) {
   uint32_t parts[MAX_INSTR];
   c->k = *k;
@@ -104,10 +113,12 @@ static void cut_make(Cut *c, const Kernel *k) {
   if (kernel_axes(&c->k, PART_P)) beside = axis_neighbours(&c->k, part_last(&c->k, PART_P));
   bool columns = rows > 1 && beside > along;
   c->stage = stage_alone(&c->k, parts);
-  c->each = !columns && groups_find(&c->k, PART_R, c->grouped, c->level) ? GROUP : 1;
+  bool single = columns || (rows == 1 && length <= BLOCK); /* a lane has one element */
+  c->each = !single && groups_find(&c->k, PART_R, c->grouped, c->level) ? GROUP : 1;
   if (columns) cut_columns(c, rows, length);
   else cut_rows(c, rows, length);
   cut_pieces(c, rows, length);
+  cut_numbers(c);
 }
 
 static uint32_t sums_count(const Kernel *k) {
@@ -119,6 +130,7 @@ static uint32_t sums_count(const Kernel *k) {
 void row_launch(const Kernel *k, CudaLaunch *launch) {
   Cut c;
   cut_make(&c, k);
+  numbers_launch(&c.numbers, launch);
   uint64_t rows = kernel_extent(k, kernel_axes(k, PART_P));
   launch->grid[0] = (uint32_t)ceiling((int64_t)rows, c.rows);
   launch->grid[1] = (uint32_t)c.pieces;
@@ -128,6 +140,11 @@ void row_launch(const Kernel *k, CudaLaunch *launch) {
 
 /* ---- printing ------------------------------------------------------------------------------- */
 
+/* Lanes of a row: a number of the text where they depend on one. */
+static const char *lanes_text(Emit *e, const Cut *c) {
+  return has_numbers(e) && c->team == TEAM_COLUMN ? "lanes" : emit_printf(e, "%d", c->lanes);
+}
+
 /* The sums of a row, from the lanes of its team. */
 static void team_sums_print(Emit *e, uint32_t stage, const Cut *c) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
@@ -135,14 +152,16 @@ static void team_sums_print(Emit *e, uint32_t stage, const Cut *c) {
     const char *what = e->k->instr[i].fn == SCALAR_max ? "max" : "add";
     if (c->team == TEAM_WARP) emit_line(e, "v%u = warp_%s(v%u, %d);", i, what, i, c->lanes);
     else if (c->team == TEAM_BLOCK) emit_line(e, "v%u = block_%s(v%u, share);", i, what, i);
-    else emit_line(e, "v%u = column_%s(v%u, share, %d, %d);", i, what, i, c->rows, c->lanes);
+    else
+      emit_line(e, "v%u = column_%s(v%u, share, %s, %s);", i, what, i,
+                named_text(e, "beside", c->rows), lanes_text(e, c));
   }
 }
 
 /* The loop of a stage along its row, or a piece of it. */
 static void walk_print(Emit *e, uint32_t stage, const Cut *c) {
   const char *live = e->live[PART_P], *first = "lane";
-  const char *last = emit_printf(e, "%d", part_extent(e, PART_R));
+  const char *last = named_text(e, "length", part_extent(e, PART_R));
   bool groups = c->each > 1;
   if (groups) first = emit_printf(e, "lane * %d", GROUP);
   if (c->pieces > 1) first = sum_text(e, "first", first), last = "last";
@@ -150,33 +169,41 @@ static void walk_print(Emit *e, uint32_t stage, const Cut *c) {
   e->live[PART_P] = NULL; /* tested by the loop */
   const char *r = groups ? "r0" : "r";
   emit_line(e, "#pragma unroll %d", groups ? 2 : program_short(e->k) ? STEPS : 1);
-  emit_open(e, "for (int %s = %s; %s < %s; %s += %d)", r, first, r, last, r, c->lanes * c->each);
+  const char *step = groups ? emit_printf(e, "%d", c->lanes * c->each) : lanes_text(e, c);
+  emit_open(e, "for (int %s = %s; %s < %s; %s += %s)", r, first, r, last, r, step);
   elements_print(e, stage, PART_R, groups);
   emit_close(e);
   e->live[PART_P] = live;
 }
 
+/* Where the n-th sum of a piece lies among the partial sums. */
+static const char *partial_text(Emit *e, const Cut *c, int n, const char *piece) {
+  const char *pieces = named_text(e, "pieces", c->pieces);
+  const char *rows = named_text(e, "rows", part_extent(e, PART_P));
+  if (n) piece = emit_printf(e, "(%d * %s + %s)", n, pieces, piece);
+  return emit_printf(e, "partial[%s * %s + p]", piece, rows);
+}
+
 /* The sums of all pieces, in their order, in the block that is the last of them. */
 static void pieces_print(Emit *e, const Cut *c) {
-  int32_t rows = part_extent(e, PART_P);
+  const char *pieces = named_text(e, "pieces", c->pieces), *count = pieces;
+  const char *live = e->live[PART_P];
   uint32_t stage = (uint32_t)c->stage;
   int before = 0;
-  const char *live = e->live[PART_P], *count = emit_printf(e, "%d", c->pieces);
   emit_line(e, "float *partial = (float *)(workspace + %d);", PLAN_TICKETS);
   emit_open(e, "if (lane == 0%s%s)", live ? " && " : "", live ? live : "");
   for (uint32_t i = 0; i < e->k->ninstr; i++)
     if (stage_reduces(e, i, stage))
-      emit_line(e, "partial[(%d + block_y()) * %d + p] = v%u;", c->pieces * before++, rows, i);
+      emit_line(e, "%s = v%u;", partial_text(e, c, before++, "block_y()"), i);
   emit_close(e);
-  emit_line(e, "if (!block_last(workspace + block_x(), %d)) return;", c->pieces);
-  if (live) count = emit_printf(e, "(%s ? %d : 0)", live, c->pieces);
+  emit_line(e, "if (!block_last(workspace + block_x(), %s)) return;", pieces);
+  if (live) count = emit_printf(e, "(%s ? %s : 0)", live, pieces);
   before = 0;
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!stage_reduces(e, i, stage)) continue;
     emit_line(e, "v%u = %s;", i, identity_text(&e->k->instr[i]));
     emit_open(e, "for (int piece = 0; piece < %s; piece++)", count);
-    reduce_print(e, i,
-                 emit_printf(e, "partial[(%d + piece) * %d + p]", c->pieces * before++, rows));
+    reduce_print(e, i, partial_text(e, c, before++, "piece"));
     emit_close(e);
   }
 }
@@ -222,34 +249,42 @@ static void stages_print(Emit *e, const Cut *c) {
   }
 }
 
+/* Which part of the row is the block's. */
+static void piece_print(Emit *e, const Cut *c, int32_t length) {
+  const char *piece = named_text(e, "piece_length", c->length);
+  emit_line(e, "const int first = block_y() * %s;", piece);
+  if (has_numbers(e) || length % c->length)
+    emit_line(e, "const int last = block_y() < %s - 1 ? first + %s : %s;",
+              named_text(e, "pieces", c->pieces), piece, named_text(e, "length", length));
+  else emit_line(e, "const int last = first + %s;", piece);
+}
+
 /* Where a thread is: its row, its lane, its piece of the row. */
 static void place_print(Emit *e, const Cut *c) {
   int32_t rows = part_extent(e, PART_P), length = part_extent(e, PART_R);
-  bool column = c->team == TEAM_COLUMN, idle = column && BLOCK % c->rows;
-  const char *row = column ? emit_printf(e, "thread_index() %% %d", c->rows)
+  bool column = c->team == TEAM_COLUMN, numbers = has_numbers(e);
+  bool idle = column && (numbers || BLOCK % c->rows), over = numbers || rows % c->rows;
+  const char *beside = column ? named_text(e, "beside", c->rows) : emit_printf(e, "%d", c->rows);
+  const char *row = column ? emit_printf(e, "thread_index() %% %s", beside)
                            : emit_printf(e, "thread_index() / %d", c->lanes);
-  const char *lane = column ? emit_printf(e, "thread_index() / %d", c->rows)
+  const char *lane = column ? emit_printf(e, "thread_index() / %s", beside)
                             : emit_printf(e, "thread_index() %% %d", c->lanes);
-  row = emit_printf(e, "block_x() * %d + %s", c->rows, row);
-  if (c->team == TEAM_BLOCK) row = "block_x()", lane = "thread_index()";
+  row = emit_printf(e, "block_x() * %s + %s", beside, row);
+  if (c->team == TEAM_BLOCK) row = "block_x()", lane = "thread_index()", over = false;
   if (c->team != TEAM_WARP) emit_line(e, "__shared__ float share[%d];", BLOCK);
+  if (column && numbers) emit_line(e, "const int lanes = %d / beside;", BLOCK);
   emit_line(e, "const int p = %s, lane = %s;", row, lane);
-  if (rows % c->rows) e->live[PART_P] = emit_printf(e, "p < %d", rows);
+  if (over) e->live[PART_P] = emit_printf(e, "p < %s", named_text(e, "rows", rows));
   if (idle)
-    e->live[PART_P] = emit_printf(e, "%s%slane < %d", e->live[PART_P] ? e->live[PART_P] : "",
-                                  e->live[PART_P] ? " && " : "", c->lanes);
-  if (c->pieces == 1) return;
-  emit_line(e, "const int first = block_y() * %d;", c->length);
-  if (length % c->length)
-    emit_line(e, "const int last = block_y() < %d ? first + %d : %d;", c->pieces - 1, c->length,
-              length);
-  else emit_line(e, "const int last = first + %d;", c->length);
+    e->live[PART_P] = emit_printf(e, "%s%slane < %s", over ? e->live[PART_P] : "",
+                                  over ? " && " : "", lanes_text(e, c));
+  if (c->pieces > 1) piece_print(e, c, length);
 }
 
 void row_print(Emit *e) {
   Cut *c = NEW(e->out->arena, Cut);
   cut_make(c, e->k);
-  e->k = &c->k;
+  e->k = &c->k, e->numbers = &c->numbers;
   memcpy(e->grouped, c->grouped, sizeof c->grouped), memcpy(e->level, c->level, sizeof c->level);
   function_open(e, c->pieces > 1);
   place_print(e, c);

@@ -81,8 +81,10 @@ static const char *digit_text(Emit *e, const char *index, int64_t inner, int64_t
 }
 
 /* stride * digit; the product is taken in 64 bits if `wide`. */
-static const char *term_text(Emit *e, const char *digit, int64_t stride, bool wide) {
+static const char *term_text(Emit *e, AxisPart part, const char *digit, int64_t stride, bool wide) {
+  const char *name = stride_name(e, part, stride);
   if (stride == 1 && !wide) return digit;
+  if (name) return emit_printf(e, "%s%s * %s", wide ? "(long long)" : "", digit, name);
   return emit_printf(e, "%s * %lld%s", digit, (long long)stride, wide ? "ll" : "");
 }
 
@@ -98,7 +100,8 @@ const char *walk_text(Emit *e, const int64_t *stride, AxisPart part, const char 
       extent *= k->extent[a - 1];
     }
     if (step && extent > 1) {
-      const char *term = term_text(e, digit_text(e, index, inner, extent, total), step, wide);
+      const char *term =
+          term_text(e, part, digit_text(e, index, inner, extent, total), step, wide);
       sum = sum ? sum_text(e, term, sum) : term;
     }
     inner *= extent;
@@ -358,12 +361,16 @@ void function_open(Emit *e, bool workspace) {
   size_t column = 3;
   source_print(e);
   text_add(e->out, "entry %s(\n   ", k->name);
+  uint32_t numbers = has_numbers(e) ? e->numbers->n : 0, last = k->narg + numbers - 1;
   for (uint32_t i = 0; i < k->narg; i++) {
     const Arg *a = &k->arg[i];
     const char *text = emit_printf(e, "%s%s *__restrict__ a%u", a->use & ARG_WRITE ? "" : "const ",
                                    dtype_row[a->dtype].type, i);
-    parameter_print(e, text, &column, i + 1u == k->narg && !workspace);
+    parameter_print(e, text, &column, i == last && !workspace);
   }
+  for (uint32_t i = 0; i < numbers; i++)
+    parameter_print(e, emit_printf(e, "int %s", e->numbers->of[i].name), &column,
+                    k->narg + i == last && !workspace);
   if (workspace) parameter_print(e, "u32 *__restrict__ workspace", &column, true);
   e->indent = 1;
 }

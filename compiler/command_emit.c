@@ -83,11 +83,17 @@ typedef struct {
   const char *out;                 /* -o, or NULL */
 } Device;
 
+/* Those asked for, after the ones whose texts serve them. */
 static bool kernels_choose(Device *d, const char *want) {
   Program *p = d->c->program;
-  for (uint32_t i = 0; i < p->nkernel; i++)
-    if (!want || strstr(p->kernel[i]->name, want))
-      PUSH(&d->c->perm, d, kernel, p->kernel[i]);
+  bool *taken = NEW_ARRAY(&d->c->pass, bool, p->nkernel + 1);
+  for (uint32_t i = 0; i < p->nkernel; i++) {
+    Kernel *k = p->kernel[i], *text = k->launch.text ? p->kernel[k->launch.text->index] : k;
+    if (want && !strstr(k->name, want)) continue;
+    if (!taken[text->index]) PUSH(&d->c->perm, d, kernel, text);
+    taken[text->index] = true;
+    if (k != text) PUSH(&d->c->perm, d, kernel, k);
+  }
   return d->nkernel ||
          compile_fail(d->c, LCW_USAGE,
                       "no kernel's name contains `%s`\nhelp: --emit=kernels lists them", want);
@@ -138,7 +144,7 @@ static bool device_emit(Device *d, uint32_t arch) {
   for (uint32_t i = 0; i < d->nkernel; i++) cuda_tile(d->kernel[i], arch);
   bool folder = d->out && !is_file(d->out), terminal = isatty(STDOUT_FILENO);
   for (uint32_t i = 0; folder && i < d->nkernel; i++)
-    if (!kernel_file(d, d->kernel[i], arch)) return false;
+    if (!d->kernel[i]->launch.text && !kernel_file(d, d->kernel[i], arch)) return false;
   if (folder) return true;
   if (!d->out && !strcmp(d->kind, "cubin") && terminal)
     return compile_fail(c, LCW_USAGE, "a cubin is not for a terminal\nhelp: -o FILE.cubin");

@@ -146,7 +146,7 @@ static bool instr_equal(const Instr *a, const Instr *b) {
          a->a == b->a && a->b == b->b && a->c == b->c && memcmp(&a->k, &b->k, sizeof a->k) == 0;
 }
 
-static bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis) {
+bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis) {
   if (a->dtype != b->dtype || a->use != b->use || a->nguard != b->nguard || a->offset != b->offset)
     return false;
   for (uint32_t j = 0; j < a->nguard; j++) {

@@ -37,7 +37,7 @@
 #include "plan.h"
 #include "util.h"
 
-enum { MAX_AXIS = 7, MAX_ARG = 32, MAX_INSTR = 160, MAX_STAGE = 4, MAX_GUARD = 2 };
+enum { MAX_AXIS = 7, MAX_ARG = 32, MAX_INSTR = 160, MAX_STAGE = 4, MAX_GUARD = 2, MAX_NUMBER = 12 };
 enum { STAGE_PROLOGUE, STAGE_EPILOGUE, STAGE_COLUMN, STAGE_ROW }; /* of a CONTRACT */
 
 typedef enum { KERNEL_MAP, KERNEL_ROW, KERNEL_CONTRACT, KERNEL_KINDS } KernelKind;
@@ -83,6 +83,9 @@ typedef struct {
   uint32_t grid[3], block[3], shared; /* CUDA */
   uint64_t scratch;                /* host: private bytes per thread */
   uint64_t workspace;              /* bytes that all pieces share: tickets and partial sums */
+  uint32_t nnumber;                /* CUDA: extents and strides that its text takes as arguments, */
+  int32_t number[MAX_NUMBER];      /* so that one text serves several kernels: */
+  const struct Kernel *text;       /* the one that has it; NULL: this one */
 } Launch;
 
 typedef struct Kernel {
@@ -97,6 +100,7 @@ typedef struct Kernel {
   Instr instr[MAX_INSTR];
   Launch launch;
   uint64_t flops, bytes;           /* per launch; bytes: every argument once */
+  uint32_t index;                  /* in its Program */
   char name[64];                   /* symbol: k17_hidden_7_linear_fwd, [a-z0-9_] */
   Span span;
 } Kernel;
@@ -110,6 +114,7 @@ uint64_t kernel_extent(const Kernel *k, uint16_t axes);    /* product of extents
 /* Merges neighbouring axes of one part that every access walks as one, drops axes of extent 1. */
 void kernel_collapse(Kernel *k);
 void kernel_count(Kernel *k);                              /* sets flops and bytes */
+bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis); /* the same access to the same type */
 bool kernel_equal(const Kernel *a, const Kernel *b);       /* same code: all but name and span */
 uint64_t kernel_hash(const Kernel *k);
 bool kernel_verify(const Kernel *k, Text *why);
@@ -150,6 +155,7 @@ typedef struct Program {
 } Program;
 
 uint32_t program_kernel(Program *p, const Kernel *k); /* index of an equal kernel, or a new one */
+void program_borrow(Program *p);      /* borrow.c: fewer kernels, where one does for two */
 void program_print(const Program *p, const Sources *sources, Text *out);
 bool program_verify(const Program *p, Text *why);
 

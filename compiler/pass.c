@@ -165,6 +165,7 @@ static bool pass_maintain(Compile *c) {
 
 static bool pass_lower(Compile *c) {
   c->program = lower_graph(&c->model.graph, &c->remarks, &c->perm, &c->pass);
+  if (c->target == &target_cuda) program_borrow(c->program);
   return true;
 }
 
@@ -174,6 +175,8 @@ static bool pass_tile(Compile *c) {
     if (c->target == &target_cuda) cuda_tile(k, c->cuda.tiled);
     else c->target->tile(k);
   }
+  if (c->target == &target_cuda)
+    cuda_share(c->program->kernel, c->program->nkernel, c->cuda.tiled, &c->pass);
   return true;
 }
 

@@ -57,8 +57,10 @@ static void step_add(Make *k, StepOp op, uint32_t a, uint32_t b, uint32_t c) {
 
 static void launch_add(Make *k, uint32_t call) {
   const Call *c = &k->p->call[call];
+  const Launch *l = &k->p->kernel[c->kernel]->launch;
   uint32_t first = k->narg, n = k->p->kernel[c->kernel]->narg;
   for (uint32_t j = 0; j < n; j++) PUSH(k->arena, k, arg, c->buf[j] - 1);
+  for (uint32_t j = 0; j < l->nnumber; j++) PUSH(k->arena, k, arg, (uint32_t)l->number[j]);
   step_add(k, STEP_LAUNCH, call, first, n);
 }
 
@@ -118,11 +120,13 @@ static void kernels_write(Make *k, PlanKernel *out) {
   for (uint32_t i = 0; i < k->p->ncall; i++) {
     const Call *c = &k->p->call[i];
     const Kernel *from = k->p->kernel[c->kernel];
+    const Kernel *code = from->launch.text ? from->launch.text : from;
     out[i] = (PlanKernel){.name = string_name(k, c->name),
                           .line = line_of(k, c->span),
-                          .code = c->kernel,
-                          .symbol = string_name(k, name_of_text(k->p->names, from->name)),
+                          .code = code->index,
+                          .symbol = string_name(k, name_of_text(k->p->names, code->name)),
                           .narg = from->narg,
+                          .nnumber = from->launch.nnumber,
                           .chunks = from->launch.chunks,
                           .shared = from->launch.shared,
                           .scratch = from->launch.scratch,

@@ -22,6 +22,7 @@ uint32_t program_kernel(Program *p, const Kernel *k) {
   if (p->bucket[i]) return p->bucket[i] - 1;
   Kernel *copy = NEW(p->arena, Kernel);
   *copy = *k;
+  copy->index = p->nkernel;
   snprintf(copy->name, sizeof copy->name, "k%u_%.50s", p->nkernel, k->name);
   PUSH(p->arena, p, kernel, copy);
   return (p->bucket[i] = p->nkernel) - 1;

@@ -98,12 +98,18 @@ static void cuda_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *bu
   Cuda *c = cuda_of(d);
   const PlanKernel *kernel = PLAN_AT(p, PlanKernel, p->kernel) + k;
   const PlanBuf *buffer = PLAN_AT(p, PlanBuf, p->buf);
-  CUdeviceptr address[PLAN_MAX_ARGS + 1];
-  void *parameter[PLAN_MAX_ARGS + 1];
-  for (uint32_t i = 0; i <= narg; i++) {
-    address[i] = i < narg ? c->arena + buffer[buf[i]].offset : c->workspace;
+  CUdeviceptr address[PLAN_MAX_ARGS];
+  uint32_t number[PLAN_MAX_NUMBERS];
+  void *parameter[PLAN_MAX_ARGS + PLAN_MAX_NUMBERS + 1];
+  for (uint32_t i = 0; i < narg; i++) {
+    address[i] = c->arena + buffer[buf[i]].offset;
     parameter[i] = &address[i];
   }
+  for (uint32_t i = 0; i < kernel->nnumber; i++) {
+    number[i] = buf[narg + i];
+    parameter[narg + i] = &number[i];
+  }
+  parameter[narg + kernel->nnumber] = &c->workspace; /* read by those that have it */
   const uint32_t *g = kernel->grid, *b = kernel->block;
   if (!cuda_do(c, cuLaunchKernel, c->code[kernel->code], g[0], g[1], g[2], b[0], b[1], b[2],
                kernel->shared, c->stream, parameter, NULL) &&

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x4e41504cu /* "LPAN" */
-enum { PLAN_VERSION = 1, PLAN_MAX_RANK = 6, PLAN_MAX_ARGS = 256 };
+enum { PLAN_VERSION = 1, PLAN_MAX_RANK = 6, PLAN_MAX_ARGS = 256, PLAN_MAX_NUMBERS = 12 };
 
 typedef enum {
 #define STEP(name, args, synopsis) STEP_##name,
@@ -80,7 +80,8 @@ typedef struct {
 typedef struct {
   uint32_t name, line;         /* name: label path and role; line in the .lcwnet */
   uint32_t code;               /* index in lcw_kernel[]: equal kernels share their code */
-  uint32_t symbol, pad;        /* name of the function that is this code, in a PlanImage */
+  uint32_t symbol;             /* name of the function that is this code, in a PlanImage */
+  uint32_t nnumber;            /* CUDA: numbers of its launch, behind the buffers in args */
   uint32_t narg;
   uint32_t chunks;             /* host: independent pieces of work [0, chunks) */
   uint32_t grid[3], block[3], shared; /* CUDA */
@@ -140,7 +141,7 @@ enum { PLAN_TICKETS = 1024 };
 
 /* Device code of a model: every kernel of its Plan, for one architecture, as what the driver loads.
  * A kernel is the function named by PlanKernel.symbol; its parameters are the addresses of its
- * buffers in order, and last, if `workspace` is not 0, that of the workspace (the same on the
+ * buffers in order, its numbers (32 bits each: extents and strides of its text), and last, if `workspace` is not 0, that of the workspace (the same on the
  * host: arg[narg]). The workspace is shared by all launches, one after the other; it begins as zeros, and its first
  * PLAN_TICKETS words are zero after every launch. */
 typedef enum { IMAGE_NONE, IMAGE_CUBIN, IMAGE_PTX } ImageKind;

@@ -151,7 +151,7 @@ static bool check_kernels(const Plan *p, Fault *f) {
     if (k[i].name >= p->nstr || k[i].symbol >= p->nstr)
       return bad(f, "kernel", i, "its name is outside the strings");
     if (k[i].code >= p->ncode) return bad(f, "kernel", i, "it has no code");
-    if (k[i].narg > PLAN_MAX_ARGS) return bad(f, "kernel", i, "it has too many arguments");
+    if (k[i].narg > PLAN_MAX_ARGS || k[i].nnumber > PLAN_MAX_NUMBERS) return bad(f, "kernel", i, "it has too many arguments");
     if (k[i].scratch > p->arena + (UINT64_C(1) << 32) ||
         k[i].workspace > p->arena + (UINT64_C(1) << 32))
       return bad(f, "kernel", i, "its scratch is absurd");
@@ -168,6 +168,7 @@ static const char *step_fault(const Plan *p, const PlanStep *s) {
     if (s->a >= p->nkernel) return "no such kernel";
     if (s->b > p->narg || s->c > p->narg - s->b) return "its arguments are outside the table";
     if (s->c != k[s->a].narg) return "wrong number of arguments";
+    if (k[s->a].nnumber > p->narg - s->b - s->c) return "its numbers are outside the table";
     for (uint32_t i = 0; i < s->c; i++)
       if (arg[s->b + i] >= p->nbuf) return "an argument is no buffer";
     return NULL;

@@ -75,6 +75,8 @@ static void print_step(const Plan *p, const PlanStep *s, FILE *out) {
     const uint32_t *arg = PLAN_AT(p, uint32_t, p->arg) + s->b;
     fprintf(out, " k%u", s->a);
     for (uint32_t i = 0; i < s->c; i++) fprintf(out, " b%u", arg[i]);
+    for (uint32_t i = 0; i < (PLAN_AT(p, PlanKernel, p->kernel) + s->a)->nnumber; i++)
+      fprintf(out, " %d", (int32_t)arg[s->c + i]);
   } else {
     fprintf(out, " b%u", s->a);
     if (s->op == STEP_COPY) fprintf(out, " b%u", s->b);

@@ -8,17 +8,19 @@
 
 extern char **environ;
 
-/* A function that calls the kernel with the pointers of an array. */
-static void call_print(Text *out, const char *name, uint32_t narg) {
-  text_add(out, "static void call_%s(void **a) { %s(", name, name);
-  for (uint32_t i = 0; i < narg; i++) text_add(out, "%sa[%u]", i ? ", " : "", i);
+/* A function that calls the kernel with the pointers of an array and the numbers of its launch. */
+static void call_print(Text *out, const Kernel *k, const CudaLaunch *l) {
+  text_add(out, "static void call_%s(void **a) { %s(", k->name, k->name);
+  for (uint32_t i = 0; i < k->narg; i++) text_add(out, "%sa[%u]", i ? ", " : "", i);
+  for (uint32_t i = 0; i < l->nnumber; i++) text_add(out, ", %d", l->number[i]);
+  if (l->workspace) text_add(out, ", a[%u]", k->narg);
   text_add(out, "); }\n");
 }
 
 /* Has the form of a HostKernel: the workspace, zero before the launch, is the last argument; its
  * tickets are zero afterwards. */
 static void run_print(Text *out, const Kernel *k, const CudaLaunch *launch) {
-  call_print(out, k->name, k->narg + (launch->workspace ? 1u : 0u));
+  call_print(out, k, launch);
   text_add(out, "void run_%s(void **a, long begin, long end, void *scratch) {\n", k->name);
   text_add(out, "  grid_run(call_%s, %u, %u, a);\n", k->name, launch->grid[0], launch->grid[1]);
   if (launch->workspace) text_add(out, "  tickets_check(a[%u], %u);\n", k->narg, PLAN_TICKETS);

@@ -35,25 +35,21 @@ void trial_close(Trial *t) {
   nvrtc_close(t->nvrtc);
 }
 
-bool trial_load(Trial *t, Arena *arena, const char *text, Text *why) {
+bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
+  Text text;
   CudaImage image;
   SimText said = {0};
   if (t->module) sim_unload(t->module);
   t->module = NULL;
-  if (!text_compile(t, arena, text, &image)) return text_add(why, "%s", image.log), false;
-  t->module = sim_load(t->sim, image.bytes, strlen(image.bytes), "kernels", &said);
-  if (!t->module) text_add(why, "%s", said.text);
-  sim_text_release(&said);
-  return t->module != NULL;
-}
-
-bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
-  Text text;
   text_init(&text, arena);
   text_bytes(&text, prelude_files[0].text, prelude_files[0].size);
   for (uint32_t i = 0; i < n; i++)
     if (!cuda_text(k[i], &t->options, &text, why)) return false;
-  return trial_load(t, arena, text.s, why);
+  if (!text_compile(t, arena, text.s, &image)) return text_add(why, "%s", image.log), false;
+  t->module = sim_load(t->sim, image.bytes, strlen(image.bytes), "kernels", &said);
+  if (!t->module) text_add(why, "%s", said.text);
+  sim_text_release(&said);
+  return t->module != NULL;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -65,15 +61,28 @@ static bool say(SimText *said, const Kernel *k, Text *why) {
   return false;
 }
 
+/* The parameters as the function has them, each at a multiple of its size: addresses of buffers,
+ * numbers, the workspace. */
+static void parameters_pack(const Kernel *k, const CudaLaunch *l, const uint64_t *address,
+                            unsigned char *out) {
+  size_t at = (size_t)k->narg * 8;
+  memcpy(out, address, at);
+  memcpy(out + at, l->number, (size_t)l->nnumber * 4);
+  at = (at + (size_t)l->nnumber * 4 + 7) / 8 * 8;
+  memcpy(out + at, &address[k->narg], 8);
+}
+
 static bool launch(Trial *t, const Kernel *k, const CudaLaunch *l, const uint64_t *address,
                    Text *why) {
+  unsigned char parameters[(MAX_ARG + MAX_NUMBER + 1) * 8];
   SimText said = {0};
+  parameters_pack(k, l, address, parameters);
   SimLaunch launch = {.function = sim_function(t->module, k->name), .block = {l->block, 1, 1},
-                      .shared = l->shared, .parameters = address};
+                      .shared = l->shared, .parameters = parameters};
   memcpy(launch.grid, l->grid, sizeof launch.grid);
   if (!launch.function) return text_add(why, "%s: no such function", k->name), false;
-  t->fault = sim_launch(t->sim, &launch, &said);
-  if (t->fault != SIM_FAULT_NONE) return say(&said, k, why);
+  SimFault fault = sim_launch(t->sim, &launch, &said);
+  if (fault != SIM_FAULT_NONE) return say(&said, k, why);
   sim_text_release(&said);
   return true;
 }
