@@ -17,7 +17,7 @@ static const struct { uint16_t opcode; uint8_t class; const char *name; } sass_r
   {0x823, SASS_FFMA, "FFMA"},    {0x83b, SASS_SHARED, "LDSM"},  {0x984, SASS_SHARED, "LDS"},
   {0xfae, SASS_COPY, "LDGSTS"},  {0x981, SASS_GLOBAL, "LDG"},   {0x986, SASS_GLOBAL, "STG"},
   {0x983, SASS_LOCAL, "LDL"},    {0x387, SASS_LOCAL, "STL"},    {0x918, SASS_NOP, "NOP"},
-  {0x947, SASS_BRANCH, "BRA"},
+  {0x947, SASS_BRANCH, "BRA"},   {0x547, SASS_BRANCH, "BRA.U"},
 };
 
 /* The system's part of a function's shared memory, from sm_90 on. */

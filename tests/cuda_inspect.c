@@ -59,6 +59,10 @@ static const Row plain[] = {
     {"lcwc inspect small.lcwnet mlp --fail-on=spills", 2, "", "--device=cuda"},
 };
 
+static const struct { const char *target, *precision; } other[] = {
+    {"sm_75", "fp32"}, {"sm_86", "bf16"}, {"sm_90", "tf32"}, {"sm_100", "tf32"}, {"sm_120", "fp32"},
+};
+
 static void row_run(Tally *t, const Process *how, const Row *r) {
   const Ran *ran = process_run(how, "%s", r->line);
   int ok = ran->code == r->code && strstr(ran->out, r->out) && strstr(ran->err, r->err);
@@ -124,6 +128,29 @@ static void object_check(Tally *t, const Process *how) {
   json_decref(j);
 }
 
+/* The main loop of every product is found in the code of other architectures, too. */
+static void loops_check(Tally *t, const Process *how, const char *target, const char *precision) {
+  char line[200];
+  snprintf(line, sizeof line, INSPECT " --json --target=%s --precision=%s", target, precision);
+  if (strstr(process_run(how, "%s", line)->err, "does not compile for it")) {
+    printf("skipped: %s: not known to this NVRTC\n", target);
+    t->skipped++;
+    return;
+  }
+  json_t *j = json_run(t, how, line), *k;
+  size_t i, products = 0;
+  json_array_foreach(json_object_get(j, "kernels"), i, k) {
+    if (strcmp(word(k, "kind"), "contract")) continue;
+    double work = number(k, strcmp(precision, "fp32") ? "loop_hmma" : "loop_ffma");
+    tally(t, work >= 8 && number(k, "loop") > work && number(k, "spills") == 0,
+          "%s, %s, %s: %g of %g instructions multiply", target, precision, word(k, "name"), work,
+          number(k, "loop"));
+    products++;
+  }
+  tally(t, products >= 5, "%s: %zu products", target, products);
+  json_decref(j);
+}
+
 /* ---- without a compiler -------------------------------------------------------------------- */
 
 /* No NVRTC, with clang or without: figures of the description only, and it is said why. */
@@ -157,6 +184,8 @@ int main(void) {
   if (strstr(process_run(&how, "lcwc info")->out, "NVRTC")) {
     for (size_t i = 0; i < COUNT_OF(row); i++) row_run(&t, &how, &row[i]);
     object_check(&t, &how);
+    for (size_t i = 0; i < COUNT_OF(other); i++)
+      loops_check(&t, &how, other[i].target, other[i].precision);
   } else {
     printf("skipped: what a cubin says: no NVRTC\n");
     t.skipped++;
