@@ -207,12 +207,17 @@ static const char *line_of(Build *b, uint32_t number) {
   return at ? arena_text(b->arena, at, strcspn(at, "\n")) : "";
 }
 
-/* The place of line `number`: the kernel, its stage in the .lcwnet, the line itself. */
+static bool is_edited(const Build *b, uint32_t k) { return b->b->edited && b->b->edited[k]; }
+
+/* The place of line `number`: the kernel, its stage in the .lcwnet, the line itself. An edited kernel
+ * has a file of its own, with the same prelude. */
 static void place_print(Build *b, uint32_t number, uint32_t k) {
   Span at = b->kernel[k]->span;
-  if (b->b->sources && at.file) text_add(b->why, "\n  --> %s", span_text(b->b->sources, at));
+  uint32_t shown = is_edited(b, k) ? number - b->line[k] + b->line[0] : number;
+  if (is_edited(b, k)) text_add(b->why, "\n  --> %s/%s.cu:%u", b->b->folder, b->kernel[k]->name, shown);
+  else if (b->b->sources && at.file) text_add(b->why, "\n  --> %s", span_text(b->b->sources, at));
   else text_add(b->why, "\n  --> the run's own kernels");
-  text_add(b->why, ", in kernel %s\n     |\n%4u | %s\n     |", b->kernel[k]->name, number,
+  text_add(b->why, ", in kernel %s\n     |\n%4u | %s\n     |", b->kernel[k]->name, shown,
            line_of(b, number));
 }
 
@@ -227,8 +232,9 @@ static int job_refused(Build *b, Job *j) {
   bool inside = k < b->nkernel && number >= b->line[0];
   if (inside) place_print(b, number, k);
   else if (number) text_add(b->why, "\n  --> prelude.cu:%u", number);
+  if (inside && is_edited(b, k)) return LCW_INPUT;
   text_add(b->why, "\nhelp: lcwc emit --emit=cuda prints the text");
-  return inside && b->b->edited && b->b->edited[k] ? LCW_INPUT : LCW_INTERNAL;
+  return LCW_INTERNAL;
 }
 
 /* ---- the result -------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ typedef struct {
   CudaCompiler compiler;
   bool oldest;              /* PTX for drivers as old as can be: by clang if its PTX is older */
   const char *nvrtc;        /* --nvrtc=PATH, or NULL */
+  const char *folder;       /* --kernels=DIR: where edited kernels are, or NULL */
   const char *const *edited; /* [nkernel] text that replaces a kernel's, or NULL; NULL: none */
   const char *cache;        /* folder (cuda_cache_folder()), or NULL: none */
   Sources *sources;         /* for #line and messages; NULL: none */

@@ -5,6 +5,7 @@
 #include "checkpoint.h"
 #include "command.h"
 #include "device.h"
+#include "edits.h"
 #include "link.h"
 #include "parse.h"
 #include "targets.h"
@@ -79,6 +80,7 @@ static int train(Arguments *a, Compile *c) {
     return compile_print(c, PASS_plan, &out), text_write(&out);
   }
   a->run.file_folder = compile_folder(c);
+  if (c->cuda.folder && !edits_prove(a, c)) return c->exit;
   return host_run(c, &a->run, run_train, NULL);
 }
 

@@ -24,12 +24,17 @@ static const Buffer *buffer_of(const Launched *l, uint32_t arg) {
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 
-static double element(const void *p, DType type, uint64_t i) {
+double isolate_element(const void *p, DType type, uint64_t i) {
   switch (type) {
   case DTYPE_U8: return ((const uint8_t *)p)[i];
   case DTYPE_I32: return ((const int32_t *)p)[i];
   case DTYPE_U32: return ((const uint32_t *)p)[i];
   case DTYPE_F64: return ((const double *)p)[i];
+  case DTYPE_BF16: {
+    uint32_t word = (uint32_t)((const uint16_t *)p)[i] << 16;
+    float x;
+    return memcpy(&x, &word, sizeof x), (double)x;
+  }
   default: return (double)((const float *)p)[i];
   }
 }
@@ -40,7 +45,7 @@ static double *argument_get(Launched *l, uint32_t arg) {
   void *raw = arena_alloc(&l->arena, b->bytes + 1);
   double *x = NEW_ARRAY(&l->arena, double, from->elements + 1);
   l->s->real->get(l->s->real, raw, b->offset, b->bytes);
-  for (uint64_t i = 0; i < from->elements; i++) x[i] = element(raw, (DType)from->dtype, i);
+  for (uint64_t i = 0; i < from->elements; i++) x[i] = isolate_element(raw, (DType)from->dtype, i);
   return x;
 }
 
@@ -52,7 +57,7 @@ static Val written_value(const Launched *l, uint32_t arg) {
   if (b->role == BUF_TEMP || b->role == BUF_OUTPUT) return b->value;
   for (uint32_t i = 0; i < fused(l)->nroot; i++) {
     const Root *r = &fused(l)->root[i];
-    if (r->kind == ROOT_STORE && r->phase == PHASE_TRAIN && r->target == b->value) return r->value;
+    if (r->kind == ROOT_STORE && r->phase == l->s->phase && r->target == b->value) return r->value;
   }
   return 0;
 }
@@ -128,11 +133,30 @@ static void launch_compare(Launched *l, LaunchCheck *r) {
     if (want[j]) output_compare(l, j, want[j], t, r);
 }
 
+/* Every run of a phase begins with the leaves as they are. Calls go upwards within one. */
+static void call_set(Isolate *s, uint32_t call) {
+  Phase phase = (Phase)s->c->program->call[call].phase;
+  if (s->phase != phase || call < s->call)
+    memset(s->written, 0, s->c->program->nbuffer * sizeof *s->written);
+  s->phase = phase, s->call = call + 1;
+}
+
+static void written_note(Isolate *s, const Kernel *k, const uint32_t *buf) {
+  for (uint32_t j = 0; j < k->narg; j++)
+    if (k->arg[j].use & ARG_WRITE) s->written[buf[j] + 1] = true;
+}
+
 static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf,
                            uint32_t narg) {
   Isolate *s = isolate_of(d);
-  Launched l = {
-      .s = s, .plan = p, .k = s->c->program->kernel[s->c->program->call[k].kernel], .buf = buf};
+  uint32_t code = s->c->program->call[k].kernel;
+  Launched l = {.s = s, .plan = p, .k = s->c->program->kernel[code], .buf = buf};
+  call_set(s, k);
+  if (s->only && !s->only[code]) {
+    s->real->launch(s->real, p, k, buf, narg);
+    written_note(s, l.k, buf);
+    return;
+  }
   arena_init(&l.arena, "pass", (size_t)8 << 30);
   graph_init(&l.g, &l.arena, s->c->names);
   l.map = NEW_ARRAY(&l.arena, Val, fused(&l)->nnode);
@@ -140,8 +164,7 @@ static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t 
     if (l.k->arg[j].use & ARG_READ) l.before[j] = argument_get(&l, j);
   s->real->launch(s->real, p, k, buf, narg);
   launch_compare(&l, &s->check[k]);
-  for (uint32_t j = 0; j < l.k->narg; j++)
-    if (l.k->arg[j].use & ARG_WRITE) s->written[buf[j] + 1] = true;
+  written_note(s, l.k, buf);
   arena_release(&l.arena);
 }
 
@@ -164,10 +187,16 @@ static void isolate_zero(Device *d, uint64_t at, uint64_t n) {
   real->zero(real, at, n);
 }
 
+static void isolate_wait(Device *d) {
+  Device *real = isolate_of(d)->real;
+  real->wait(real);
+}
+
 void isolate_open(Isolate *s, Compile *c, Device *real) {
   *s = (Isolate){.device = *real, .real = real, .c = c};
   s->device.put = isolate_put, s->device.get = isolate_get, s->device.copy = isolate_copy;
   s->device.zero = isolate_zero, s->device.launch = isolate_launch;
+  if (real->wait) s->device.wait = isolate_wait;
   s->device.recorder = NULL; /* every step as it comes */
   s->check = NEW_ARRAY(&c->perm, LaunchCheck, c->program->ncall);
   s->written = NEW_ARRAY(&c->perm, bool, c->program->nbuffer);

@@ -3,6 +3,8 @@
  * kernel stands for in float64 from the very numbers that it read. So an error is seen at the
  * kernel that makes it, under a bound of that kernel alone.
  *
+ * In any phase; a phase begins with what the leaves hold.
+ *
  *   Isolate s; isolate_open(&s, &compile, plan, session.device); executor.device = &s.device; */
 #ifndef LCW_ISOLATE_H
 #define LCW_ISOLATE_H
@@ -18,10 +20,15 @@ typedef struct {
   Device device; /* first, so that a Device of it is an Isolate */
   Device *real;
   const Compile *c;
+  const char *const *only; /* [kernels] those with a text here are looked at; NULL: all */
   LaunchCheck *check; /* [calls of the program] */
-  bool *written;      /* [buffers of the program] by an earlier launch of the step */
+  Phase phase;        /* of the last launch, */
+  uint32_t call;      /* and which it was, counted from 1 */
+  bool *written;      /* [buffers of the program] by an earlier launch of that phase */
 } Isolate;
 
+/* Element i of a buffer. */
+double isolate_element(const void *p, DType type, uint64_t i);
 void isolate_open(Isolate *s, Compile *c, Device *real);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "edits.h"
 
 /* sm_80: 80; 0 if the word is no architecture. */
 static uint32_t arch_of(const char *word) {
@@ -60,16 +61,20 @@ static bool compiler_take(Compile *c, const char *word) {
 bool targets_set(const Arguments *a, Compile *c) {
   c->cuda.sources = &c->front.sources;
   c->cuda.nvrtc = a->flag[FLAG_NVRTC];
+  c->cuda.folder = a->flag[FLAG_KERNELS];
   c->cuda.cache = a->flag[FLAG_NOCACHE] ? NULL : cuda_cache_folder(&c->perm);
   if (!compiler_take(c, a->flag[FLAG_COMPILER])) return false;
   if (c->cuda.nvrtc && c->cuda.compiler == COMPILER_CLANG)
     return compile_fail(c, LCW_USAGE, "--nvrtc and --cuda-compiler=clang exclude each other");
+  if (c->cuda.folder && c->target != &target_cuda)
+    return compile_fail(c, LCW_USAGE, "--kernels is for a CUDA device\nhelp: --device=cuda");
   return !a->flag[FLAG_TARGET] || targets_take(c, a->flag[FLAG_TARGET]);
 }
 
 bool targets_compile(Compile *c) {
   Text why;
   text_init(&why, &c->perm);
+  if (c->cuda.folder && !edits_read(c)) return false;
   int code = cuda_compile(&c->perm, c->program->kernel, c->program->nkernel, &c->cuda, &c->device,
                           &why);
   if (code) return compile_fail(c, code, "%s", why.s);
