@@ -110,16 +110,18 @@ static Batch train_batch(const Session *s, uint64_t position, uint64_t step, uin
 bool session_init(Session *s, uint64_t seed, Fault *f) {
   random_permutation(s->order, s->data.train.count, seed, 0);
   Batch first = train_batch(s, 0, 0, seed, 0);
-  return execute_phase(&s->exec, PHASE_INIT, &first, f) &&
-         execute_phase(&s->exec, PHASE_PREPARE, &first, f);
+  return execute_phase(&s->exec, PHASE_INIT, &first, f) && session_prepare(s, seed, 0, f);
+}
+
+bool session_prepare(Session *s, uint64_t seed, uint64_t step, Fault *f) {
+  random_permutation(s->order, s->data.train.count, seed, 0);
+  Batch first = train_batch(s, 0, step, seed, 0);
+  return execute_phase(&s->exec, PHASE_PREPARE, &first, f);
 }
 
 bool session_restore(Session *s, const Checkpoint *c, const TrainState *at, bool *same, Fault *f) {
-  random_permutation(s->order, s->data.train.count, at->seed, 0);
-  Batch first = train_batch(s, 0, at->step, at->seed, 0);
   *same = checkpoint_same_work(c, s->plan, s->device);
-  return checkpoint_load(c, s->plan, s->device, f) &&
-         execute_phase(&s->exec, PHASE_PREPARE, &first, f) &&
+  return checkpoint_load(c, s->plan, s->device, f) && session_prepare(s, at->seed, at->step, f) &&
          (!*same || checkpoint_load_computed(c, s->plan, s->device, f));
 }
 

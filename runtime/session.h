@@ -27,6 +27,8 @@ bool session_open(Session *s, const ModelCode *m, const RunOptions *o, Fault *f)
 void session_close(Session *s);
 /* Init and prepare, from the seed; init may look at the first minibatch. */
 bool session_init(Session *s, uint64_t seed, Fault *f);
+/* Prepare alone, after PARAM and STATE were set. */
+bool session_prepare(Session *s, uint64_t seed, uint64_t step, Fault *f);
 /* Where a checkpoint of the network stood: loads it, prepares, and takes up what was computed, if
  * the same plan did on the same kind of device (*same). */
 bool session_restore(Session *s, const Checkpoint *c, const TrainState *at, bool *same, Fault *f);

@@ -35,21 +35,25 @@ void trial_close(Trial *t) {
   nvrtc_close(t->nvrtc);
 }
 
-bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
-  Text text;
+bool trial_load(Trial *t, Arena *arena, const char *text, Text *why) {
   CudaImage image;
   SimText said = {0};
   if (t->module) sim_unload(t->module);
   t->module = NULL;
-  text_init(&text, arena);
-  text_bytes(&text, prelude_files[0].text, prelude_files[0].size);
-  for (uint32_t i = 0; i < n; i++)
-    if (!cuda_text(k[i], &t->options, &text, why)) return false;
-  if (!text_compile(t, arena, text.s, &image)) return text_add(why, "%s", image.log), false;
+  if (!text_compile(t, arena, text, &image)) return text_add(why, "%s", image.log), false;
   t->module = sim_load(t->sim, image.bytes, strlen(image.bytes), "kernels", &said);
   if (!t->module) text_add(why, "%s", said.text);
   sim_text_release(&said);
   return t->module != NULL;
+}
+
+bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
+  Text text;
+  text_init(&text, arena);
+  text_bytes(&text, prelude_files[0].text, prelude_files[0].size);
+  for (uint32_t i = 0; i < n; i++)
+    if (!cuda_text(k[i], &t->options, &text, why)) return false;
+  return trial_load(t, arena, text.s, why);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -81,8 +85,8 @@ static bool launch(Trial *t, const Kernel *k, const CudaLaunch *l, const uint64_
                       .shared = l->shared, .parameters = parameters};
   memcpy(launch.grid, l->grid, sizeof launch.grid);
   if (!launch.function) return text_add(why, "%s: no such function", k->name), false;
-  SimFault fault = sim_launch(t->sim, &launch, &said);
-  if (fault != SIM_FAULT_NONE) return say(&said, k, why);
+  t->fault = sim_launch(t->sim, &launch, &said);
+  if (t->fault != SIM_FAULT_NONE) return say(&said, k, why);
   sim_text_release(&said);
   return true;
 }

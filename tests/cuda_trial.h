@@ -15,6 +15,7 @@ typedef struct {
   Nvrtc *nvrtc;
   Sim *sim;
   SimModule *module; /* of the last program */
+  SimFault fault;    /* of the last run */
   CudaOptions options;
 } Trial;
 
@@ -24,6 +25,8 @@ void trial_close(Trial *t);
 
 /* Compiles kernels to the program that the next runs use, in place of the one before. */
 bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why);
+/* The same of a text, prelude and all. */
+bool trial_load(Trial *t, Arena *arena, const char *text, Text *why);
 
 /* Runs one of its kernels on these buffers. False: a check fired, or a ticket is left behind. */
 bool trial_run(Trial *t, const Kernel *k, Buffers *b, Text *why);

@@ -350,6 +350,51 @@ static void softmax_loss(Kernel *k, const ProofShape *p) {
   row_end(k, 3);
 }
 
+/* ---- sums around a contraction --------------------------------------------------------------- */
+
+/* An argument over one part alone. */
+static uint8_t vector_add(Kernel *k, AxisPart part, int use) {
+  Arg *a = &k->arg[k->narg];
+  int64_t stride = 1;
+  *a = (Arg){.dtype = DTYPE_F32, .use = (uint8_t)use};
+  for (uint32_t i = k->naxis; i-- > 0;)
+    if (k->part[i] == part) a->stride[i] = stride, stride *= k->extent[i];
+  return k->narg++;
+}
+
+/* A sum over `gone` of weight(kept or gone) * value. */
+static uint16_t weighted_sum(Kernel *k, AxisPart weight, AxisPart gone, Scalar fn, uint16_t value) {
+  uint8_t arg = vector_add(k, weight, ARG_READ);
+  uint16_t w = instr_add(k, (Instr){.op = I_LOAD, .stage = STAGE_EPILOGUE, .a = arg});
+  uint16_t product = instr_add(
+      k, (Instr){.op = I_SCALAR, .fn = S_mul, .stage = STAGE_EPILOGUE, .a = w, .b = value});
+  return instr_add(k, (Instr){.op = I_REDUCE, .fn = (uint8_t)fn, .stage = STAGE_EPILOGUE,
+                              .a = product, .axes = kernel_axes(k, gone)});
+}
+
+/* Stores sum + term, or -sum if there is no term. */
+static void sum_store(Kernel *k, uint8_t stage, AxisPart part, uint16_t sum, uint16_t term) {
+  uint16_t value = instr_add(k, (Instr){.op = I_SCALAR, .fn = (uint8_t)(term ? S_add : S_neg),
+                                        .stage = stage, .a = sum, .b = term});
+  uint8_t to = vector_add(k, part, ARG_WRITE);
+  instr_add(k, (Instr){.op = I_STORE, .stage = stage, .a = value, .b = to});
+}
+
+void proof_add_sums(Kernel *k) {
+  uint16_t value = k->instr[k->ninstr - 1].a, before = 0;
+  for (uint16_t i = 0; i < k->ninstr; i++)
+    if (k->instr[i].op == I_REDUCE) before = i;
+  uint16_t m = weighted_sum(k, PART_M, PART_M, S_add, value);
+  uint16_t n = weighted_sum(k, PART_N, PART_N, S_add, value);
+  uint16_t most_m = weighted_sum(k, PART_N, PART_M, S_max, value);
+  uint16_t most_n = weighted_sum(k, PART_M, PART_N, S_max, value);
+  sum_store(k, STAGE_COLUMN, PART_N, m, before);
+  sum_store(k, STAGE_COLUMN, PART_N, most_m, 0);
+  sum_store(k, STAGE_ROW, PART_M, n, 0);
+  sum_store(k, STAGE_ROW, PART_M, most_n, 0);
+  k->nstage = 4, k->space[STAGE_ROW] = kernel_axes(k, PART_M);
+}
+
 const ProofKernel proof_kernel[PROOF_COUNT] = {
 #define X(name) {#name, name},
   PROOF_KERNELS(X)

@@ -34,4 +34,8 @@ typedef enum {
 
 extern const ProofKernel proof_kernel[PROOF_COUNT];
 
+/* Adds to a contraction without a column stage two sums in each direction, and stages that use
+ * them and the last sum of its prologue. */
+void proof_add_sums(Kernel *k);
+
 #endif

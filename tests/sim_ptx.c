@@ -155,6 +155,8 @@ static const Check check[] = {
   {"shuffle in diverged code", SIM_FAULT_WARP, 1, 32,
    "setp.lt.u32 %p1, %r1, 9; @%p1 bra A; shfl.sync.idx.b32 %r6, %r1, 0, 31, -1; A:",
    "shfl.sync.idx.b32 %r6, %r1, 0, 31, -1;"},
+  {"lanes not in the mask", SIM_FAULT_WARP, 1, 32, "shfl.sync.bfly.b32 %r6, %r1, 1, 31, 0xffff;",
+   "setp.gt.u32 %p1, %r1, 15; @%p1 bra A; shfl.sync.bfly.b32 %r6, %r1, 1, 31, 0xffff; A:"},
   {"endless loop", SIM_FAULT_DEADLOCK, 1, 32, "setp.eq.u32 %p1, %r1, %r1; A: @%p1 bra A;",
    "setp.ne.u32 %p1, %r1, %r1; A: @%p1 bra A;"},
   {"trap", SIM_FAULT_TRAP, 1, 32, "trap;", ""},

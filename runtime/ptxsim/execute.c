@@ -5,7 +5,7 @@
 #include "part.h"
 #include <string.h>
 
-enum { MAX_LOOPS = 1 << 26 };
+enum { MAX_LOOPS = 1 << 20 }; /* steps back of a warp, in all its loops together */
 
 /* ---- results --------------------------------------------------------------------------------- */
 
@@ -140,15 +140,16 @@ static void unpack_do(Warp *w, const Instruction *n, Mask mask) {
 /* ---- together -------------------------------------------------------------------------------- */
 
 bool warp_together(Warp *w, uint32_t pc, Mask wanted, Mask mask, const char *what) {
-  Mask missing = wanted & ~mask;
-  if (!missing) return true;
-  if (w->block->checks != SIM_CHECKS_NONE) {
-    uint32_t lane = (uint32_t)__builtin_ctz(missing);
+  Mask missing = wanted & ~mask, strange = mask & ~wanted;
+  if (!missing && !strange) return true;
+  if (w->block->checks == SIM_CHECKS_NONE) return !missing;
+  uint32_t lane = (uint32_t)__builtin_ctz(missing ? missing : strange);
+  if (missing)
     fault_report(w, SIM_FAULT_WARP, pc, mask ? (uint32_t)__builtin_ctz(mask) : 0,
                  "is at %s without lane %u of its warp, which %s", what, lane,
                  w->live >> lane & 1 ? "went another way" : "has ended or never was");
-  }
-  return false;
+  else fault_report(w, SIM_FAULT_WARP, pc, lane, "is at %s, whose mask leaves it out", what);
+  return !missing;
 }
 
 static void warp_sync_do(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {

@@ -198,7 +198,7 @@ static void launch_release(Launch *l) {
   pthread_cond_destroy(&l->advanced);
 }
 
-/* The kind of the first mistake, as the report has it; one that ended the launch goes first. */
+/* The kind of the first mistake, as the report has it. */
 static SimFault launch_fault(const Launch *l) {
   const Mistake *first = NULL;
   for (size_t i = 0; i < l->nmistake; i++) {
