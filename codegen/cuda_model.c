@@ -255,9 +255,8 @@ static void image_take(Build *b, const Job *j, uint32_t at, CudaModel *out) {
 static bool resources_read(Build *b, uint32_t at, CudaModel *out) {
   const PlanImage *image = &out->image[at];
   for (uint32_t k = 0; image->kind == IMAGE_CUBIN && k < b->nkernel; k++) {
-    const Kernel *text = b->kernel[k]->launch.text ? b->kernel[k]->launch.text : b->kernel[k];
-    if (!sass_count(image->bytes, image->size, text->name, &out->resource[at * b->nkernel + k],
-                    b->why))
+    if (!sass_count(image->bytes, image->size, kernel_text(b->kernel[k])->name,
+                    &out->resource[at * b->nkernel + k], b->why))
       return false;
   }
   return true;

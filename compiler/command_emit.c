@@ -88,7 +88,7 @@ static bool kernels_choose(Device *d, const char *want) {
   Program *p = d->c->program;
   bool *taken = NEW_ARRAY(&d->c->pass, bool, p->nkernel + 1);
   for (uint32_t i = 0; i < p->nkernel; i++) {
-    Kernel *k = p->kernel[i], *text = k->launch.text ? p->kernel[k->launch.text->index] : k;
+    Kernel *k = p->kernel[i], *text = p->kernel[kernel_text(k)->index];
     if (want && !strstr(k->name, want)) continue;
     if (!taken[text->index]) PUSH(&d->c->perm, d, kernel, text);
     taken[text->index] = true;

@@ -10,13 +10,15 @@
 #include <unistd.h>
 #include "read.h"
 
-/* The kernel that a file is named after, nkernel: none; and the architecture in its name, or 0. */
+/* The kernel with a text of its own that a file is named after, nkernel: none; and the architecture in its name, or 0. */
 static uint32_t kernel_named(const Program *p, const char *file, uint32_t *arch) {
   size_t n = strcspn(file, ".");
   uint32_t i = 0;
   *arch = strncmp(file + n, ".sm_", 4) ? 0 : (uint32_t)strtoul(file + n + 4, NULL, 10);
   for (; i < p->nkernel; i++)
-    if (strlen(p->kernel[i]->name) == n && !strncmp(p->kernel[i]->name, file, n)) break;
+    if (!p->kernel[i]->launch.text && strlen(p->kernel[i]->name) == n &&
+        !strncmp(p->kernel[i]->name, file, n))
+      break;
   return i;
 }
 
@@ -24,7 +26,7 @@ static bool name_unknown(Compile *c, const char *file) {
   const Program *p = c->program;
   Name *candidate = NEW_ARRAY(&c->perm, Name, p->nkernel + 1);
   for (uint32_t i = 0; i < p->nkernel; i++)
-    candidate[i] = name_of_text(c->names, p->kernel[i]->name);
+    candidate[i] = name_of_text(c->names, kernel_text(p->kernel[i])->name);
   Name near = name_nearest(c->names, name_of(c->names, file, strcspn(file, ".")), candidate,
                            p->nkernel);
   const char *help = near ? arena_printf(&c->perm, "did you mean %s.cu?", name_text(c->names, near))

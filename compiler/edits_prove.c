@@ -108,9 +108,10 @@ static void pair_measure(Twice *t, Proof *r) {
 static void pair_launch(Device *d, const Plan *plan, uint32_t call, const uint32_t *buf,
                         uint32_t narg) {
   Pair *p = pair_of(d);
-  uint32_t code = p->c->program->call[call].kernel;
-  Twice t = {.p = p, .plan = plan, .k = p->c->program->kernel[code], .call = call, .narg = narg,
-             .buf = buf};
+  const Program *program = p->c->program;
+  Twice t = {.p = p, .plan = plan, .k = program->kernel[program->call[call].kernel], .call = call,
+             .narg = narg, .buf = buf};
+  uint32_t code = kernel_text(t.k)->index;
   Proof *r = &p->proof[code];
   if (!p->c->cuda.edited[code]) {
     launch_on(&t, p->real);
@@ -123,7 +124,7 @@ static void pair_launch(Device *d, const Plan *plan, uint32_t call, const uint32
   arguments_get(&t, p->twin, false, t.theirs);
   launch_on(&t, p->real);
   arguments_get(&t, p->real, false, t.ours);
-  if (!p->failed && !device_ok(p->real, &p->fault)) p->failed = t.k;
+  if (!p->failed && !device_ok(p->real, &p->fault)) p->failed = kernel_text(t.k);
   for (uint32_t j = 0; j < narg && !p->failed; j++)
     if (is_written(&t, j)) argument_compare(&t, j, r);
   if (!p->failed && !r->launches++) pair_measure(&t, r);
@@ -201,7 +202,7 @@ static bool pair_run(Session *s, Device *twin, Arguments *a, Compile *c, Proof *
                         pair.failed->name, c->cuda.folder, pair.failed->name, pair.fault.text);
   if (ok && !device_ok(twin, f)) ok = false;
   for (uint32_t i = 0; i < c->program->ncall; i++) {
-    Proof *r = &proof[c->program->call[i].kernel];
+    Proof *r = &proof[kernel_text(c->program->kernel[c->program->call[i].kernel])->index];
     r->ratio = fmax(r->ratio, isolate.check[i].worst.ratio);
     r->compared += isolate.check[i].compared, r->skipped += isolate.check[i].skipped;
   }

@@ -149,10 +149,10 @@ static void written_note(Isolate *s, const Kernel *k, const uint32_t *buf) {
 static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf,
                            uint32_t narg) {
   Isolate *s = isolate_of(d);
-  uint32_t code = s->c->program->call[k].kernel;
-  Launched l = {.s = s, .plan = p, .k = s->c->program->kernel[code], .buf = buf};
+  const Program *program = s->c->program;
+  Launched l = {.s = s, .plan = p, .k = program->kernel[program->call[k].kernel], .buf = buf};
   call_set(s, k);
-  if (s->only && !s->only[code]) {
+  if (s->only && !s->only[kernel_text(l.k)->index]) {
     s->real->launch(s->real, p, k, buf, narg);
     written_note(s, l.k, buf);
     return;

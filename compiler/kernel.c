@@ -50,6 +50,8 @@ void kernel_varies(const Kernel *k, uint16_t *varies) {
   }
 }
 
+const Kernel *kernel_text(const Kernel *k) { return k->launch.text ? k->launch.text : k; }
+
 /* ---- collapse ---------------------------------------------------------------------------- */
 
 /* True if argument `a` walks axes i and i + 1 as one axis of extent e_i * e_(i+1). */

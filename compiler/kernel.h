@@ -114,6 +114,7 @@ uint64_t kernel_extent(const Kernel *k, uint16_t axes);    /* product of extents
 /* Merges neighbouring axes of one part that every access walks as one, drops axes of extent 1. */
 void kernel_collapse(Kernel *k);
 void kernel_count(Kernel *k);                              /* sets flops and bytes */
+const Kernel *kernel_text(const Kernel *k);               /* the one that has its text on CUDA */
 bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis); /* the same access to the same type */
 bool kernel_equal(const Kernel *a, const Kernel *b);       /* same code: all but name and span */
 uint64_t kernel_hash(const Kernel *k);

@@ -120,7 +120,7 @@ static void kernels_write(Make *k, PlanKernel *out) {
   for (uint32_t i = 0; i < k->p->ncall; i++) {
     const Call *c = &k->p->call[i];
     const Kernel *from = k->p->kernel[c->kernel];
-    const Kernel *code = from->launch.text ? from->launch.text : from;
+    const Kernel *code = kernel_text(from);
     out[i] = (PlanKernel){.name = string_name(k, c->name),
                           .line = line_of(k, c->span),
                           .code = code->index,
