@@ -106,10 +106,12 @@ static int job_add(Build *b, uint32_t arch, bool ptx) {
   text_init(&known, b->arena);
   if (!j->nvrtc && b->tools.clang_name) return LCW_OK;
   if (!j->nvrtc || !b->tools.nvrtc) {
-    const char *only = ptx ? "" : " (clang makes none: --target=ptx)";
     const char *missing = *b->tools.missing ? b->tools.missing : "NVRTC was not asked for";
-    text_add(b->why, "no compiler for %s%u%s: %s", ptx ? "PTX of sm_" : "a cubin of sm_", arch, only,
+    text_add(b->why, "no compiler for %s%u: %s", ptx ? "PTX of sm_" : "a cubin of sm_", arch,
              missing);
+    if (!ptx && b->tools.clang_name)
+      text_add(b->why, "\nhelp: %s makes PTX, which the driver translates: --cuda-compiler=clang "
+                       "(build, emit: --target=ptx)", b->tools.clang_name);
     return LCW_DEVICE;
   }
   if (nvrtc_supports(b->tools.nvrtc, arch, &known)) return LCW_OK;
@@ -214,7 +216,8 @@ static bool is_edited(const Build *b, uint32_t k) { return b->b->edited && b->b-
 static void place_print(Build *b, uint32_t number, uint32_t k) {
   Span at = b->kernel[k]->span;
   uint32_t shown = is_edited(b, k) ? number - b->line[k] + b->line[0] : number;
-  if (is_edited(b, k)) text_add(b->why, "\n  --> %s/%s.cu:%u", b->b->folder, b->kernel[k]->name, shown);
+  if (is_edited(b, k))
+    text_add(b->why, "\n  --> %s/%s.cu:%u", b->b->folder, b->kernel[k]->name, shown);
   else if (b->b->sources && at.file) text_add(b->why, "\n  --> %s", span_text(b->b->sources, at));
   else text_add(b->why, "\n  --> the run's own kernels");
   text_add(b->why, ", in kernel %s\n     |\n%4u | %s\n     |", b->kernel[k]->name, shown,

@@ -14,9 +14,13 @@ static void nvrtc_take(CudaTools *t, Arena *arena, const char *path, Text *missi
 
 static void clang_take(CudaTools *t, Arena *arena, Text *missing) {
   const char *version;
-  if (!clang_find(missing)) return;
-  if (clang_version(arena, &version)) t->clang_name = arena_printf(arena, "clang %s", version);
-  else text_add(missing, "clang-19 does not start\nhelp: apt-get install --reinstall clang-19");
+  Text why;
+  text_init(&why, arena);
+  if (clang_find(&why) && clang_version(arena, &version))
+    t->clang_name = arena_printf(arena, "clang %s", version);
+  else if (!why.n)
+    text_add(&why, "clang-19 does not start\nhelp: apt-get install --reinstall clang-19");
+  if (why.n) text_add(missing, "%s%s", missing->n ? "\n" : "", why.s);
 }
 
 void cuda_tools_open(CudaTools *t, Arena *arena, CudaCompiler compiler, bool both,
@@ -26,10 +30,7 @@ void cuda_tools_open(CudaTools *t, Arena *arena, CudaCompiler compiler, bool bot
   *t = (CudaTools){0};
   bool clang = compiler == COMPILER_CLANG || (compiler == COMPILER_ANY && !nvrtc);
   if (compiler != COMPILER_CLANG) nvrtc_take(t, arena, nvrtc, &missing);
-  if (clang && (both || !t->nvrtc)) {
-    if (missing.n) text_add(&missing, "\n");
-    clang_take(t, arena, &missing);
-  }
+  if (clang && (both || !t->nvrtc)) clang_take(t, arena, &missing);
   t->missing = missing.n ? missing.s : "";
 }
 

@@ -60,16 +60,17 @@ static bool flag_serves(const Flag *f, const char *command) {
 }
 
 void command_help(FILE *out, const CommandInfo *c) {
+  bool runs = strchr("tvnig", command_letter(c->name)) != NULL;
   fprintf(out, "usage: lcwc %s %s [options]\n%s\n\noptions:\n", c->name, c->places, c->what);
   for (FlagId i = 0; i < FLAG_COUNT; i++) {
-    if (!flag_serves(&flag[i], c->name)) continue;
+    bool of_run = runs && i == FLAG_DEVICE; /* it is among these */
+    if (of_run || !flag_serves(&flag[i], c->name)) continue;
     char left[48];
     snprintf(left, sizeof left, "%s%c%s--%s%s%s", flag[i].letter ? "-" : " ",
              flag[i].letter ? flag[i].letter : ' ', flag[i].letter ? ", " : "  ", flag[i].word,
              flag[i].argument ? "=" : "", flag[i].argument ? flag[i].argument : "");
     fprintf(out, "  %-26s %s\n", left, flag[i].what);
   }
-  bool runs = strchr("tvnig", command_letter(c->name)) != NULL;
   if (runs) fputs("\noptions of the run:\n", out), options_help(out);
   fprintf(out, "\nexample: %s\n", c->example);
 }

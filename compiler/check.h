@@ -24,5 +24,7 @@ Ast *check_pick(Front *f, AstKind kind, const char *name);
 Ast *check_setting(const Front *f, const Ast *decl, Name name);
 /* 1 when `key` is a setting that `kind` (AST_DATA, AST_TRAIN) has; else 0. */
 bool check_is_setting(AstKind kind, const char *key);
+/* The name of a setting nearest to a wrong one, and its hint; NULL none. */
+const char *setting_nearest(Names *names, AstKind kind, Name wrong, const char **hint);
 
 #endif

@@ -77,7 +77,7 @@ static void report_setting(Experiment *x, const Ast *s, const Ast *net, const ch
   const Ast *params = net->child[0];
   for (; n < params->nchild && n < COUNT_OF(names); n++) names[n] = params->child[n]->name;
   Name near = name_nearest(c->front->names, s->name, names, n);
-  const char *hint, *setting = near ? NULL : setting_nearest(c, AST_TRAIN, s->name, &hint);
+  const char *hint, *setting = near ? NULL : setting_nearest(c->front->names, AST_TRAIN, s->name, &hint);
   diag_at(check_diags(c), E0710, s->name_span, who, check_name(c, s->name),
           check_name(c, net->name));
   if (near || setting)

@@ -105,8 +105,6 @@ void check_settings(Check *c, const Ast *decl);
 void check_setting_value(Check *c, AstKind kind, const Ast *setting);
 /* True for a setting of that kind of declaration; its hint. */
 bool setting_hint(AstKind kind, const char *name, const char **hint);
-/* The name of a setting nearest to a wrong one, and its hint; NULL none. */
-const char *setting_nearest(Check *c, AstKind kind, Name wrong, const char **hint);
 void check_experiment(Check *c, const Ast *decl);
 void check_softmax(Check *c, const Ast *net);
 

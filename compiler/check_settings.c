@@ -70,9 +70,8 @@ bool setting_hint(AstKind kind, const char *name, const char **hint) {
   return row != NULL;
 }
 
-const char *setting_nearest(Check *c, AstKind kind, Name wrong, const char **hint) {
-  Names *names = c->front->names;
-  const char *text = check_name(c, wrong), *found = NULL;
+const char *setting_nearest(Names *names, AstKind kind, Name wrong, const char **hint) {
+  const char *text = name_text(names, wrong), *found = NULL;
   Name candidate[COUNT_OF(settings)];
   size_t n = 0;
   for (size_t i = 0; i < COUNT_OF(settings); i++)
@@ -193,7 +192,7 @@ static void check_base(Check *c, const Ast *decl) {
 }
 
 static void report_setting(Check *c, const Ast *decl, const Ast *setting) {
-  const char *hint, *near = setting_nearest(c, decl->kind, setting->name, &hint);
+  const char *hint, *near = setting_nearest(c->front->names, decl->kind, setting->name, &hint);
   diag_at(check_diags(c), E0305, setting->name_span, ast_word(decl->kind),
           check_name(c, setting->name));
   if (near && *hint) diag_here(check_diags(c), "did you mean `%s`? (%s)", near, hint);

@@ -122,6 +122,16 @@ bool is_input_size(const Ast *net, Name name) {
   return false;
 }
 
+/* The parameter that somebody may have meant, none that is a tensor; 0: none. */
+static Name param_nearest(Expander *x, const Ast *net, Name wrong) {
+  const Ast *params = params_of(net);
+  Name *candidate = NEW_ARRAY(x->arena, Name, params ? params->nchild + 1 : 1);
+  size_t n = 0;
+  for (uint32_t i = 0; params && i < params->nchild; i++)
+    if (params->child[i]->type != TYPE_TENSOR) candidate[n++] = params->child[i]->name;
+  return name_nearest(x->front->names, wrong, candidate, n);
+}
+
 /* Reads one `-D name=value` into the scope of the net. */
 static bool bind_define(Expander *x, Context *c, const Ast *net, const char *text) {
   Front *f = x->front;
@@ -135,6 +145,8 @@ static bool bind_define(Expander *x, Context *c, const Ast *net, const char *tex
             !equals ? "write name=value"
                     : arena_printf(x->arena, "net `%s` has no such parameter",
                                    name_text(f->names, net->name)));
+    Name near = equals ? param_nearest(x, net, name) : 0;
+    if (near) diag_help(&f->diags, "did you mean `%s`?", name_text(f->names, near));
     return false;
   }
   Ast *e =

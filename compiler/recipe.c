@@ -19,7 +19,10 @@ static bool read_override(Expander *x, Recipe *r, const char *text) {
     return false;
   }
   if (!check_is_setting(AST_TRAIN, key)) {
+    const char *hint;
+    const char *near = setting_nearest(f->names, AST_TRAIN, name_of_text(f->names, key), &hint);
     diag_at(&f->diags, E0428, nowhere, key, "a recipe has no such setting");
+    if (near) diag_help(&f->diags, "did you mean `%s`?", near);
     return false;
   }
   const char *source = arena_printf(x->arena, "--set %s", key);
