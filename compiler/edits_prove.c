@@ -10,10 +10,12 @@
 #include <string.h>
 #include "device.h"
 #include "edits.h"
+#include "hash.h"
 #include "isolate.h"
 #include "rate.h"
 
-enum { STEPS = 3, TIMED = 20 }; /* STEPS: momentum and bias are 0 in the first */
+/* STEPS: momentum and bias are 0 in the first. */
+enum { STEPS = 3, TIMED = 20, BLOCK = 1 << 20 };
 
 /* What is known of one kernel. apart: the largest difference from the twin, and where. */
 typedef struct {
@@ -21,6 +23,7 @@ typedef struct {
   double ratio, apart, ours, theirs;
   const Buffer *where;
   uint64_t at;
+  bool strays;    /* writes where none of its arguments is */
   double cost[2]; /* ms or warp instructions of a launch: untouched, edited */
   bool counted;   /* instructions */
 } Proof;
@@ -86,6 +89,23 @@ static void argument_compare(Twice *t, uint32_t arg, Proof *r) {
   }
 }
 
+/* A hash of the network's memory without what this launch may write. */
+static uint64_t rest_hash(Twice *t, Device *d) {
+  char *block = arena_alloc(&t->arena, BLOCK);
+  uint64_t h = 0;
+  for (uint64_t at = 0, n; at < t->plan->arena; at += n) {
+    n = size_min(BLOCK, t->plan->arena - at);
+    d->get(d, block, at, n);
+    for (uint32_t j = 0; j < t->narg; j++) {
+      uint64_t from = size_max(buf_of(t, j)->offset, at),
+               to = size_min(buf_of(t, j)->offset + buf_of(t, j)->bytes, at + n);
+      if (is_written(t, j) && from < to) memset(block + (from - at), 0, to - from);
+    }
+    h = hash64(block, n, h);
+  }
+  return h;
+}
+
 /* ---- what it costs -------------------------------------------------------------------------- */
 
 /* Milliseconds of a launch by the clock on the wall. */
@@ -122,8 +142,10 @@ static void pair_launch(Device *d, const Plan *plan, uint32_t call, const uint32
   arguments_put(&t, p->twin, t.before);
   launch_on(&t, p->twin);
   arguments_get(&t, p->twin, false, t.theirs);
+  uint64_t rest = r->launches ? 0 : rest_hash(&t, p->real);
   launch_on(&t, p->real);
   arguments_get(&t, p->real, false, t.ours);
+  if (!r->launches) r->strays = rest != rest_hash(&t, p->real);
   if (!p->failed && !device_ok(p->real, &p->fault)) p->failed = kernel_text(t.k);
   for (uint32_t j = 0; j < narg && !p->failed; j++)
     if (is_written(&t, j)) argument_compare(&t, j, r);
@@ -229,10 +251,14 @@ static const char *place_text(Compile *c, const Buffer *b, uint64_t at) {
 /* Nothing of what differs may be further from float64 than rounding explains. What float64 cannot
  * redo by itself has to be the same. */
 static bool is_wrong(const Proof *r) {
-  return r->apart > 0 && (!(r->ratio <= 1) || (r->skipped && !r->compared));
+  return r->strays || (r->apart > 0 && (!(r->ratio <= 1) || (r->skipped && !r->compared)));
 }
 
 static bool kernel_refuse(Compile *c, const Kernel *k, const Proof *r) {
+  if (r->strays)
+    return compile_fail(c, LCW_NUMBERS,
+                        "the edited kernel %s writes where it has no argument\n  --> %s/%s.cu",
+                        k->name, c->cuda.folder, k->name);
   return compile_fail(
       c, LCW_NUMBERS,
       "the edited kernel %s is wrong: %s is %.9g, the emitted kernel made %.9g\n"

@@ -56,6 +56,8 @@ edit "0\.9f \*" 's/0\.9f/0.89f/'
 with "another momentum" 5 "$name is wrong"
 edit "$forward" 's/f32_store_4(\(a[0-9]*\) + m \* 8/f32_store_4(\1 + m * 8000000/'
 with "a store out of bounds" 4 "the edited kernel $name fails" "out of bounds"
+edit "$forward" 's/f32_store_4(\(a[0-9]*\) + m \* 8 + n, v[0-9]*);/& \1[128 + m] = 1.0f;/'
+with "a store into what is not its own" 5 "the edited kernel $name writes where it has no argument"
 edit "$forward" 's/__syncthreads();/__syncthreads(); undeclared();/'
 with "what no compiler takes" 1 "kernels/$name.cu:$(grep -n -m 1 undeclared "$file" | cut -d: -f1), in kernel"
 edit "$forward" 's/^entry [a-z0-9_]*(/entry other(/'
