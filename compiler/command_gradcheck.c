@@ -8,8 +8,13 @@
  *   step        what the step leaves in parameters, states and outputs, against the
  *               interpreter on the graph before `fuse`: every pass in between
  *
- * Differences are judged by the bound of float32's rounding that the interpreter carries; where a
- * whole step's bound is wider than the numbers, by LOOSE of the tensor's largest element.
+ * Kernels and step are those of the device that the options ask for, in the precision that they
+ * ask for. Differences are judged by the bound of float32's rounding that the interpreter carries;
+ * where a whole step's bound is wider than the numbers, by LOOSE of the tensor's largest element.
+ * In tf32 and bf16 the bound of a kernel knows what is rounded, but the graph before `fuse` does
+ * not: there the root mean square of what a step has done to a tensor is held to UNITS of the
+ * precision, to ZERO_UNITS of what it has done to the parameter that it moved most, or to
+ * ROUNDINGS of what the roundings alone do to that tensor in float64.
  *
  * Out: a table, or lcwc.gradcheck/1; exit 5 when a number is wrong. */
 #include <math.h>
@@ -20,7 +25,7 @@
 #include "gradcheck.h"
 #include "isolate.h"
 
-enum { ELEMENTS = 24, BATCH = 16, POINTS = 4 };
+enum { ELEMENTS = 24, BATCH = 16, POINTS = 4, UNITS = 32, ZERO_UNITS = 8, ROUNDINGS = 3 };
 #define TOLERANCE 1e-7
 #define LOOSE 1e-3
 #define LOOSE_FLOOR 1e-6     /* of numbers that are 0 but for rounding */
@@ -74,7 +79,7 @@ static void batch_limit(Check *x, Arguments *small) {
   *small = *x->a;
   for (uint32_t i = 0; i < small->nset; i++)
     if (!strncmp(small->set[i], "batch=", 6)) return;
-  if (x->compare.plan->set.batch > BATCH && small->nset < MAX_DEFINE)
+  if (x->compare.code.plan->set.batch > BATCH && small->nset < MAX_DEFINE)
     small->set[small->nset++] = "batch=16";
 }
 
@@ -150,9 +155,21 @@ static double relative(const Difference *d) {
 
 static bool is_loose(const Difference *d) { return d->bound > d->largest; }
 
-static bool difference_wrong(const Difference *d, bool discrete) {
-  return !(d->ratio <= 1) ||
-         (is_loose(d) && !discrete && relative(d) > LOOSE && d->difference > LOOSE_FLOOR);
+/* Makes ratio how far a tensor is from what the step should leave, over how far it may be; in low
+ * precision of root mean squares, which then stand in the other fields. */
+static void step_judge(const Check *x, Difference *d, const Buffer *b, double most) {
+  static const double unit[PRECISIONS] = {0x1p-24, 0x1p-11, 0x1p-8};
+  Precision precision = x->compare.made.precision;
+  bool discrete = b->role == BUF_OUTPUT && b->out == OUT_HIT;
+  if (precision == PRECISION_FP32) {
+    bool wide = is_loose(d) && !discrete && d->difference > LOOSE_FLOOR;
+    d->ratio = fmax(d->ratio, wide ? relative(d) / LOOSE : 0);
+    return;
+  }
+  double may = unit[precision] * fmax(UNITS * d->moved, ZERO_UNITS * most) + 0x1p-149;
+  may = fmax(may, ROUNDINGS * d->rounding);
+  *d = (Difference){.difference = d->square, .largest = d->moved, .bound = may};
+  d->ratio = discrete ? 0 : d->difference / may;
 }
 
 static KernelCheck *kernel_of(Check *x, const Kernel *k) {
@@ -164,7 +181,7 @@ static KernelCheck *kernel_of(Check *x, const Kernel *k) {
 
 /* Adds what was found for one call to its kernel. */
 static void call_take(Check *x, const Call *call, const LaunchCheck *c) {
-  KernelCheck *r = kernel_of(x, x->compare.host.program->kernel[call->kernel]);
+  KernelCheck *r = kernel_of(x, x->compare.made.program->kernel[call->kernel]);
   r->launches++;
   r->skipped += c->skipped;
   if (!c->compared) return;
@@ -173,41 +190,45 @@ static void call_take(Check *x, const Call *call, const LaunchCheck *c) {
   r->wrong = !(r->worst.ratio <= 1);
 }
 
-/* One tensor that the step leaves. */
-static void tensor_take(Check *x, uint32_t buffer) {
-  const Buffer *b = &x->compare.host.program->buffer[buffer];
+/* Every tensor that the step leaves; the worst of them is kept. */
+static void tensors_take(Check *x, const bool *written) {
+  const Program *p = x->compare.made.program;
+  Difference *d = NEW_ARRAY(&x->compare.made.perm, Difference, p->nbuffer);
   KernelCheck *r = &x->step;
-  Difference d;
-  if (!compare_buffer(&x->compare, buffer - 1, &d)) return;
-  bool wrong = difference_wrong(&d, b->role == BUF_OUTPUT && b->out == OUT_HIT);
-  bool worse = !r->compared++ || d.ratio > r->worst.ratio;
-  if ((wrong && !r->wrong) || (worse && wrong == r->wrong))
-    r->worst = d, r->where = name_text(x->compare.host.names, b->name);
-  r->wrong = r->wrong || wrong;
+  double most = 0;
+  for (uint32_t b = 1; b < p->nbuffer; b++)
+    if (written[b] && compare_buffer(&x->compare, b - 1, &d[b]) && p->buffer[b].role == BUF_PARAM)
+      most = fmax(most, d[b].moved);
+  for (uint32_t b = 1; b < p->nbuffer; b++) {
+    if (!d[b].bound) continue; /* not written, or the reference has no such thing */
+    step_judge(x, &d[b], &p->buffer[b], most);
+    if (!r->compared++ || d[b].ratio > r->worst.ratio)
+      r->worst = d[b], r->where = name_text(x->compare.made.names, p->buffer[b].name);
+  }
+  r->wrong = !(r->worst.ratio <= 1);
 }
 
 /* What the step has written to parameters, states and outputs, by its last call. */
 static void step_take(Check *x) {
-  const Program *p = x->compare.host.program;
-  bool *written = NEW_ARRAY(&x->compare.host.perm, bool, p->nbuffer);
+  const Program *p = x->compare.made.program;
+  bool *written = NEW_ARRAY(&x->compare.made.perm, bool, p->nbuffer);
   for (uint32_t i = 0; i < p->ncall; i++)
     for (uint32_t j = 0; p->call[i].phase == PHASE_TRAIN && j < p->kernel[p->call[i].kernel]->narg;
          j++)
       if (p->kernel[p->call[i].kernel]->arg[j].use & ARG_WRITE) written[p->call[i].buf[j]] = true;
-  for (uint32_t b = 1; b < p->nbuffer; b++)
-    if (written[b]) tensor_take(x, b);
+  tensors_take(x, written);
 }
 
 static bool kernels_check(Check *x) {
-  const Program *p = x->compare.host.program;
-  if (!affordable(x, forward_flops(&x->compare.host.model) * 24)) return false;
+  const Program *p = x->compare.made.program;
+  if (!affordable(x, forward_flops(&x->compare.made.model) * 24)) return false;
   Isolate isolate;
-  isolate_open(&isolate, &x->compare.host, x->compare.session.device);
+  isolate_open(&isolate, &x->compare.made, x->compare.session.device);
   x->compare.session.exec.device = &isolate.device;
   bool ok = compare_step(&x->compare, &x->exit);
   x->compare.session.exec.device = isolate.real;
   if (!ok) return false;
-  x->kernel = NEW_ARRAY(&x->compare.host.perm, KernelCheck, p->nkernel);
+  x->kernel = NEW_ARRAY(&x->compare.made.perm, KernelCheck, p->nkernel);
   for (uint32_t i = 0; i < p->ncall; i++)
     if (p->call[i].phase == PHASE_TRAIN) call_take(x, &p->call[i], &isolate.check[i]);
   x->step.launches = 1;
@@ -242,12 +263,17 @@ static void kernel_print_line(const KernelCheck *k, const char *name, Text *out)
                                  : "");
 }
 
+static const char *precision_name(const Check *x) {
+  static const char *const name[PRECISIONS] = {"fp32", "tf32", "bf16"};
+  return name[x->compare.made.precision];
+}
+
 static void kernels_print(const Check *x, Text *out) {
+  const Device *d = x->compare.session.device;
   text_add(out,
-           "\nkernels of one training step, each from the numbers that it read, against float64; "
-           "wrong above 1\n\n"
-           "%11s %11s %8s  %s\n",
-           "of bound", "relative", "launches", "kernel, tensor");
+           "\nkernels of one training step on %s (%s, %s), each from the numbers that it read, "
+           "against float64; wrong above 1\n\n%11s %11s %8s  %s\n",
+           d->name, d->isa, precision_name(x), "of bound", "relative", "launches", "kernel, tensor");
   for (uint32_t i = 0; i < x->nkernel; i++) {
     const KernelCheck *k = &x->kernel[i];
     if (k->compared) kernel_print_line(k, k->kernel->name, out);
@@ -257,8 +283,9 @@ static void kernels_print(const Check *x, Text *out) {
   }
   text_add(
       out,
-      "\nthe whole step, from equal parameters: the worst of the %u tensors that it leaves\n\n",
-      x->step.compared);
+      "\nthe whole step, from equal parameters: the worst of the %u tensors that it leaves%s\n\n",
+      x->step.compared,
+      x->compare.made.precision == PRECISION_FP32 ? "" : ", root mean squares of what it changed");
   kernel_print_line(&x->step, "step", out);
   text_add(out, "\n%s\n", x->wrong ? "numbers are wrong" : "all agree");
 }
@@ -286,8 +313,9 @@ static void json_print(Check *x, Text *out) {
   Arena *arena = &x->expanded.perm;
   text_add(out, "{\"schema\":\"lcwc.gradcheck/1\",\"net\":");
   text_json(out, x->expanded.model.set.net);
-  text_add(out, ",\"lower\":\"%s\",\"wrong\":%u,\"tolerance\":%g,\"gradients\":[",
-           x->compare.host.model.set.lower, x->wrong, TOLERANCE);
+  text_add(out, ",\"lower\":\"%s\",\"device\":\"%s\",\"precision\":\"%s\",\"wrong\":%u,\"tolerance\":%g,\"gradients\":[",
+           x->compare.made.model.set.lower, x->compare.session.device->name, precision_name(x),
+           x->wrong, TOLERANCE);
   for (uint32_t i = 0; i < x->nleaf; i++) {
     const GradCheck *r = &x->leaf[i];
     text_add(out, "%s{\"parameter\":", i ? "," : "");

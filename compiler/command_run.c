@@ -3,85 +3,29 @@
 #include <stdio.h>
 #include <string.h>
 #include "checkpoint.h"
-#include "command.h"
-#include "device.h"
+#include "code.h"
 #include "edits.h"
 #include "link.h"
 #include "parse.h"
 #include "targets.h"
 #include "train.h"
 
-bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
-  static const char *const known[] = {"avx512", "avx2", "baseline"};
-  isa[0] = host_isa(), isa[1] = NULL;
-  const char *want = a->run.cpu;
-  c->isa = isa;
-  c->threads = a->run.threads.given ? (uint32_t)a->run.threads.n : 0;
-  if (!want || !strcmp(want, "native")) return true;
-  size_t i = 0, best = 0;
-  while (i < COUNT_OF(known) && strcmp(known[i], want)) i++;
-  while (strcmp(known[best], isa[0])) best++;
-  if (i == COUNT_OF(known))
-    return compile_fail(c, LCW_USAGE, "--cpu=%s: not one of native, avx512, avx2, baseline", want);
-  if (i < best)
-    return compile_fail(c, LCW_DEVICE, "--cpu=%s: this machine has no %s; its best is %s", want,
-                        want, isa[0]);
-  isa[0] = want;
-  return true;
-}
-
-typedef int RunFunction(const ModelCode *m, const RunOptions *o, const char *what);
-
-static int run_train(const ModelCode *m, const RunOptions *o, const char *what) {
-  (void)what;
-  return train_run(m, o);
-}
-
-/* For a CUDA device code is made for what is there: a cubin, or PTX where the compiler makes no
- * cubins (clang) or the driver takes none (the simulated device, wherever its library is). */
-static bool device_choose(const Arguments *a, Compile *c) {
-  Fault f = {0};
-  uint32_t arch;
-  bool ptx_only;
-  if (c->target != &target_cuda || a->run.print_plan) return true;
-  if (!device_arch(&a->run, &arch, &ptx_only, &f)) return c->exit = fault_print(&f), false;
-  c->cuda.tiled = arch;
-  if (ptx_only || c->cuda.compiler == COMPILER_CLANG) c->cuda.ptx = arch;
-  else c->cuda.arch[c->cuda.narch++] = arch;
-  return true;
-}
-
-/* Loads what was compiled and calls `function` on it. */
-static int host_run(Compile *c, const RunOptions *o, RunFunction *function, const char *what) {
-  ModelCode model = {0};
-  Text why;
-  if (c->target == &target_cuda) {
-    model.cuda_plan = c->plan, model.image = c->device.image;
-    return function(&model, o, what);
-  }
-  text_init(&why, &c->perm);
-  HostJit *jit = host_load(&c->host, &model.plan, &model.table, &why);
-  if (!jit)
-    return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s),
-           LCW_INTERNAL;
-  int code = function(&model, o, what);
-  host_unload(jit);
-  return code;
+static int plan_show(const Arguments *a, Compile *c) {
+  Text out;
+  const char *isa[2];
+  if (!isa_choose(a, c, isa) || !compile_run(c, a->place[0], PASS_plan)) return c->exit;
+  text_init(&out, &c->perm);
+  return compile_print(c, PASS_plan, &out), text_write(&out);
 }
 
 static int train(Arguments *a, Compile *c) {
-  const char *isa[2];
-  if (!isa_choose(a, c, isa) || !device_choose(a, c) ||
-      !compile_run(c, a->place[0], a->run.print_plan ? PASS_plan : PASS_object))
-    return c->exit;
-  if (a->run.print_plan) {
-    Text out;
-    text_init(&out, &c->perm);
-    return compile_print(c, PASS_plan, &out), text_write(&out);
-  }
-  a->run.file_folder = compile_folder(c);
-  if (c->cuda.folder && !edits_prove(a, c)) return c->exit;
-  return host_run(c, &a->run, run_train, NULL);
+  Code code;
+  if (a->run.print_plan) return plan_show(a, c);
+  if (!code_make(a, c, a->place[0], &code)) return c->exit;
+  bool proved = !c->cuda.folder || edits_prove(a, c);
+  int result = proved ? train_run(&code.model, &a->run) : c->exit;
+  code_close(&code);
+  return result;
 }
 
 int command_train(int argc, char **argv) {
@@ -138,12 +82,11 @@ static bool compile_of_checkpoint(Arguments *a, Compile *c) {
 }
 
 static int eval(Arguments *a, Compile *c) {
-  const char *isa[2];
-  if (!compile_of_checkpoint(a, c) || !isa_choose(a, c, isa) || !device_choose(a, c))
-    return c->exit;
-  if (!compile_run(c, c->path, PASS_object)) return c->exit;
-  a->run.file_folder = compile_folder(c);
-  return host_run(c, &a->run, eval_run, a->place[0]);
+  Code code;
+  if (!compile_of_checkpoint(a, c) || !code_make(a, c, c->path, &code)) return c->exit;
+  int result = eval_run(&code.model, &a->run, a->place[0]);
+  code_close(&code);
+  return result;
 }
 
 int command_eval(int argc, char **argv) {

@@ -7,44 +7,42 @@
 
 /* ---- compiling ----------------------------------------------------------------------------- */
 
-static bool host_open(Compare *x, Arguments *a) {
-  Text why;
+static bool session_start(Compare *x, Arguments *a) {
   Fault f = {0};
-  const HostTable *table;
-  Compile *c = &x->host;
-  text_init(&why, &c->perm);
-  x->jit = host_load(&c->host, &x->plan, &table, &why);
-  if (!x->jit)
-    return compile_fail(c, LCW_INTERNAL, "the compiled kernels cannot be loaded: %s", why.s);
-  a->run.file_folder = compile_folder(c);
-  ModelCode model = {.plan = x->plan, .table = table};
-  x->seed = a->run.seed.given ? a->run.seed.n : x->plan->set.seed;
-  if (session_open(&x->session, &model, &a->run, &f) && session_init(&x->session, x->seed, &f))
+  x->seed = a->run.seed.given ? a->run.seed.n : x->code.plan->set.seed;
+  if (session_open(&x->session, &x->code.model, &a->run, &f) &&
+      session_init(&x->session, x->seed, &f))
     return true;
-  return c->exit = fault_print(&f), false;
+  return x->made.exit = fault_print(&f), false;
+}
+
+/* Compiles as far as the Graph that `pass` makes. */
+static bool reference_open(Reference *r, Arguments *a, PassId pass, int *exit) {
+  bool ok = arguments_compile(a, &r->c);
+  r->c.front.diags.errors_only = true;
+  r->c.times = false;
+  ok = ok && compile_run(&r->c, a->place[0], pass);
+  if (!*exit) *exit = r->c.exit;
+  if (ok) r->t = interpreter_new(&r->c.model.graph, &r->c.perm);
+  return ok;
 }
 
 bool compare_open(Compare *x, Arguments *a, int *exit) {
   *x = (Compare){0};
-  bool ok = arguments_compile(a, &x->host) && arguments_compile(a, &x->reference);
-  if (ok && x->host.target != &target_host)
-    ok = compile_fail(&x->host, LCW_USAGE, "kernels are compared on the host only\n"
-                                           "help: --device=host");
-  ok = ok && isa_choose(a, &x->host, x->isa) && compile_run(&x->host, a->place[0], PASS_object) &&
-       host_open(x, a);
-  *exit = x->host.exit;
-  x->reference.front.diags.errors_only = true;
-  x->reference.times = false;
-  ok = ok && compile_run(&x->reference, a->place[0], PASS_simplify);
-  if (!*exit) *exit = x->reference.exit;
-  return ok;
+  bool ok = arguments_compile(a, &x->made) && code_make(a, &x->made, a->place[0], &x->code) &&
+            session_start(x, a);
+  *exit = x->made.exit;
+  if (!ok || !reference_open(&x->exact, a, PASS_simplify, exit)) return false;
+  interpreter_track(x->exact.t);
+  return x->made.precision == PRECISION_FP32 ||
+         reference_open(&x->rounded, a, PASS_precision, exit);
 }
 
 void compare_close(Compare *x) {
-  if (x->plan) session_close(&x->session);
-  if (x->jit) host_unload(x->jit);
-  compile_release(&x->host);
-  compile_release(&x->reference);
+  if (x->code.plan) session_close(&x->session);
+  code_close(&x->code);
+  compile_release(&x->made);
+  compile_release(&x->exact.c), compile_release(&x->rounded.c);
 }
 
 /* ---- feeding the interpreter --------------------------------------------------------------- */
@@ -90,25 +88,26 @@ void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed,
 /* ---- the step ------------------------------------------------------------------------------ */
 
 static const PlanBuf *buf_at(const Compare *x, uint32_t i) {
-  return PLAN_AT(x->plan, PlanBuf, x->plan->buf) + i;
+  return PLAN_AT(x->code.plan, PlanBuf, x->code.plan->buf) + i;
 }
 
-/* The node of the reference that a buffer of the plan holds in the end; 0: none. */
-static Val reference_of(const Compare *x, const PlanBuf *b) {
-  const Graph *g = &x->reference.model.graph;
-  Name name = name_of_text(x->reference.names, plan_text(x->plan, b->name));
+/* The node of a Graph that a buffer of the plan holds in the end; 0: none. */
+static Val value_of(const Compare *x, const Reference *r, const PlanBuf *b) {
+  const Graph *g = &r->c.model.graph;
+  Name name = name_of_text(r->c.names, plan_text(x->code.plan, b->name));
   if (b->role == BUF_PARAM) return graph_find(g, OP_PARAM, name);
   if (b->role == BUF_STATE) return graph_find(g, OP_STATE, name);
   for (uint32_t i = 0; b->role == BUF_OUTPUT && i < g->nroot; i++) {
-    const Root *r = &g->root[i];
-    if (r->kind == ROOT_OUTPUT && r->phase == PHASE_TRAIN && r->out == b->out && r->name == name)
-      return r->value;
+    const Root *root = &g->root[i];
+    if (root->kind == ROOT_OUTPUT && root->phase == PHASE_TRAIN && root->out == b->out &&
+        root->name == name)
+      return root->value;
   }
   return 0;
 }
 
-/* A buffer of float32 as the host has it; the caller frees it. */
-static float *host_get(const Compare *x, uint32_t i) {
+/* A buffer of float32 as the device has it; the caller frees it. */
+static float *device_get(const Compare *x, uint32_t i) {
   const PlanBuf *b = buf_at(x, i);
   float *out = malloc(b->bytes ? b->bytes : 1);
   if (!out) abort();
@@ -117,34 +116,42 @@ static float *host_get(const Compare *x, uint32_t i) {
   return out;
 }
 
-static void leaves_copy(Compare *x) {
-  for (uint32_t i = 0; i < x->plan->nbuf; i++) {
+/* Notes what the device has. */
+static void leaves_read(Compare *x) {
+  x->before = NEW_ARRAY(&x->made.perm, const double *, x->code.plan->nbuf);
+  for (uint32_t i = 0; i < x->code.plan->nbuf; i++) {
     const PlanBuf *b = buf_at(x, i);
-    Val v = b->role == BUF_PARAM || b->role == BUF_STATE ? reference_of(x, b) : 0;
-    if (!v) continue;
-    float *from = host_get(x, i);
+    if ((b->role != BUF_PARAM && b->role != BUF_STATE) || b->dtype != DTYPE_F32) continue;
+    float *from = device_get(x, i);
     uint64_t n = b->bytes / sizeof *from;
-    double *to = malloc(n * sizeof *to + 1);
-    if (!to) abort();
+    double *to = NEW_ARRAY(&x->made.perm, double, n + 1);
     for (uint64_t k = 0; k < n; k++) to[k] = (double)from[k];
-    interpreter_set(x->interpreter, v, to);
-    free(from), free(to);
+    x->before[i] = to;
+    free(from);
   }
+}
+
+/* The step on a Graph, from where the device began. */
+static bool reference_step(Compare *x, Reference *r, double rate) {
+  if (!r->t) return true;
+  batch_feed(&r->c.model.graph, r->t, &x->session, x->seed, rate);
+  for (uint32_t i = 0; i < x->code.plan->nbuf; i++) {
+    Val v = x->before[i] ? value_of(x, r, buf_at(x, i)) : 0;
+    if (v) interpreter_set(r->t, v, x->before[i]);
+  }
+  return interpreter_run(r->t, PHASE_TRAIN);
 }
 
 bool compare_step(Compare *x, int *exit) {
   Figures sum = {0};
   Fault f = {0};
-  double epochs = (double)x->plan->set.epochs;
+  double epochs = (double)x->code.plan->set.epochs;
   RateTime at = {0, 0, epochs, epochs * (double)x->session.steps_per_epoch};
-  double rate = rate_of(x->plan, &at);
-  x->interpreter = interpreter_new(&x->reference.model.graph, &x->reference.perm);
-  interpreter_track(x->interpreter);
-  batch_feed(&x->reference.model.graph, x->interpreter, &x->session, x->seed, rate);
-  leaves_copy(x);
+  double rate = rate_of(x->code.plan, &at);
+  leaves_read(x);
   if (!session_step(&x->session, x->seed, 0, 0, (float)rate, &sum, &f))
     return *exit = fault_print(&f), false;
-  if (interpreter_run(x->interpreter, PHASE_TRAIN)) return true;
+  if (reference_step(x, &x->exact, rate) && reference_step(x, &x->rounded, rate)) return true;
   return *exit = command_fail(LCW_INTERNAL, "internal: the interpreter lacks the value of a leaf"),
          false;
 }
@@ -158,16 +165,31 @@ void difference_add(Difference *d, double have, double want, double bound) {
   d->bound = fmax(d->bound, most);
 }
 
+/* Adds to a sum of squares what rounding of `want` to a float32 does not explain. */
+static void square_add(double *sum, double have, double want) {
+  double far = fabs(have - want) - 0x1p-24 * fabs(want);
+  *sum += isnan(far) ? INFINITY : far > 0 ? far * far : 0;
+}
+
 bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out) {
   const PlanBuf *b = buf_at(x, buffer);
-  Val v = reference_of(x, b);
+  Val v = value_of(x, &x->exact, b), w = x->rounded.t ? value_of(x, &x->rounded, b) : 0;
   *out = (Difference){0};
-  const double *want = v ? interpreter_get(x->interpreter, v) : NULL,
-               *bound = v ? interpreter_error(x->interpreter, v) : NULL;
+  const double *want = v ? interpreter_get(x->exact.t, v) : NULL, *before = x->before[buffer],
+               *bound = v ? interpreter_error(x->exact.t, v) : NULL,
+               *rounded = w ? interpreter_get(x->rounded.t, w) : NULL;
   if (!want || b->dtype != DTYPE_F32) return false;
-  float *have = host_get(x, buffer);
-  for (uint64_t i = 0; i < b->bytes / sizeof *have; i++)
+  float *have = device_get(x, buffer);
+  uint64_t n = b->bytes / sizeof *have;
+  for (uint64_t i = 0; i < n; i++) {
+    double moved = want[i] - (before ? before[i] : 0);
     difference_add(out, (double)have[i], want[i], bound ? bound[i] : 0);
+    square_add(&out->square, (double)have[i], want[i]);
+    square_add(&out->rounding, rounded ? rounded[i] : want[i], want[i]);
+    out->moved += moved * moved;
+  }
+  out->square = sqrt(out->square / (double)n), out->moved = sqrt(out->moved / (double)n);
+  out->rounding = sqrt(out->rounding / (double)n);
   free(have);
   return true;
 }

@@ -127,10 +127,18 @@ static void matmul_dots(double *y, int64_t n, int64_t depth, const double *a, in
     for (int64_t k = 0; k < depth; k++) y[j] += a[k * step] * *b++;
 }
 
+/* What rounding may lose of a sum of n products. Tensor cores (precision above 0) add some products at
+ * a time and cut off what is below the last place of the largest, which may be twice what rounding
+ * loses; and they do it to the sum of each few products once more. */
+static double sum_gamma(double n, uint8_t precision) {
+  return bound_gamma(precision ? 3 * n : n);
+}
+
 /* The bounds of row i. */
 static void matmul_bound(const Evaluation *t, int64_t i, const Matrix *a, const Matrix *b,
                          int64_t n, int64_t depth) {
-  double gamma = SEED(106, BOUND_UNIT, bound_gamma((double)depth)); /* tests/graph_unit.c */
+  double gamma = sum_gamma((double)depth, t->node->attr.gemm.precision);
+  gamma = SEED(106, BOUND_UNIT, gamma); /* tests/graph_unit.c */
   for (int64_t k = 0; k < depth; k++)
     for (int64_t j = 0; j < n; j++) {
       int64_t at = i * a->row + k * a->column, bt = k * b->row + j * b->column;
@@ -154,7 +162,7 @@ static void conv_element(const Evaluation *t, const int32_t *at, int64_t out) {
   const Shape *xs = t->shape[0], *ws = t->shape[1];
   int32_t kh = ws->dim[0].n, kw = ws->dim[1].n, channels = ws->dim[2].n, o = at[3];
   int32_t outputs = ws->dim[3].n, first = o / (outputs / t->node->attr.conv.groups) * channels;
-  double gamma = bound_gamma((double)kh * kw * channels);
+  double gamma = sum_gamma((double)kh * kw * channels, t->node->attr.conv.precision);
   for (int32_t i = 0; i < kh * kw * channels; i++) {
     int32_t c = i % channels, kx = i / channels % kw, ky = i / channels / kw;
     int64_t h = (int64_t)at[1] * t->node->attr.conv.stride[0] + ky - t->node->attr.conv.pad[0];

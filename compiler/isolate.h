@@ -1,4 +1,4 @@
-/* isolate.h: every launch of a training step by itself. A device that stands before the host's: it
+/* isolate.h: every launch of a training step by itself. A device that stands before another: it
  * notes what a launch reads and what it writes, and computes the nodes of the fused Graph that the
  * kernel stands for in float64 from the very numbers that it read. So an error is seen at the
  * kernel that makes it, under a bound of that kernel alone.
