@@ -38,8 +38,9 @@ Lowering lowering_of(const Lowerings *l, Name layer);
 void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks);
 
 /* Step 2. Every operand of a contraction is rounded where it is made, for all its readers but the
- * update of a parameter; its contractions multiply in that precision. */
-void fuse_precision(Graph *g, Precision precision);
+ * update of a parameter; its contractions multiply in that precision. How many weights are rounded
+ * only after a set was applied to them is returned, and the first of them. */
+uint32_t fuse_precision(Graph *g, Precision precision, Val *first);
 
 /* Step 3. Values of parameters alone that a contraction or a reduction would redo each step
  * become DERIVED: stored by PHASE_PREPARE and by the phase that updates the parameter. Nothing

@@ -97,12 +97,14 @@ static bool pass_expand(Compile *c) {
   return true;
 }
 
+static const char *const precision_word[PRECISIONS] = {"fp32", "tf32", "bf16"};
+
 /* What the recipe or the command line says; tensor cores are what tf32 and bf16 are for. */
 static bool precision_set(Compile *c) {
-  static const char *const word[PRECISIONS] = {"fp32", "tf32", "bf16"};
   const char *want = c->model.set.precision;
   c->precision = PRECISION_FP32;
-  while (want && c->precision < PRECISIONS && strcmp(word[c->precision], want)) c->precision++;
+  while (want && c->precision < PRECISIONS && strcmp(precision_word[c->precision], want))
+    c->precision++;
   if (c->precision == PRECISIONS)
     return compile_fail(c, LCW_USAGE, "precision = %s: not one of fp32, tf32, bf16", want);
   if (c->precision == PRECISION_FP32 || c->target == &target_cuda) return true;
@@ -150,8 +152,21 @@ static bool pass_fuse(Compile *c) {
   return true;
 }
 
+/* Says that a set holds for weights only before they are rounded. */
+static void set_rounded(Compile *c, Val first, uint32_t count) {
+  const Node *n = graph_node(&c->model.graph, first);
+  const char *more = count > 1 ? arena_printf(&c->perm, " and %u other%s", count - 1,
+                                              count > 2 ? "s" : "") : "";
+  diag_at(&c->front.diags, W0902, n->span, name_text(c->names, n->layer), more,
+          precision_word[c->precision]);
+  diag_help(&c->front.diags, "--lower=fused, or fused:epilogue, keeps a set that has a rank-1 "
+                             "term, as lcw");
+}
+
 static bool pass_precision(Compile *c) {
-  fuse_precision(&c->model.graph, c->precision);
+  Val first;
+  uint32_t late = fuse_precision(&c->model.graph, c->precision, &first);
+  if (late) set_rounded(c, first, late);
   if (c->precision != PRECISION_FP32) graph_simplify(&c->model.graph);
   return true;
 }

@@ -12,7 +12,8 @@
  *                                figure of the network. fuse_maintain() then keeps it.
  *
  * A weight that is computed (the forms update, unfused and dense) is rounded as it enters the
- * product, after the basis multiply: only the form epilogue keeps the sums exactly. */
+ * product, after the basis multiply: only the form epilogue keeps the sums exactly. Such weights are
+ * counted, so that they can be told of. */
 #include "fuse.h"
 #include "kernel.h"
 
@@ -99,8 +100,25 @@ static void roots_copy(Rounding *w) {
   }
 }
 
-void fuse_precision(Graph *g, Precision precision) {
-  if (precision == PRECISION_FP32) return;
+/* Counts the operands that are computed from parameters alone. */
+static uint32_t late_count(const Rounding *w, Val *first) {
+  enum { CONSTANT, WEIGHT, VARIES };
+  uint8_t *kind = NEW_ARRAY(w->from->arena, uint8_t, w->from->nnode);
+  uint32_t count = 0;
+  *first = 0;
+  for (Val v = 1; v < w->from->nnode; v++) {
+    const Node *n = graph_node(w->from, v);
+    kind[v] = n->op == OP_INPUT || n->op == OP_RANDOM ? VARIES : is_master(n) ? WEIGHT : CONSTANT;
+    for (int i = 0; i < MAX_IN; i++)
+      if (n->in[i] && kind[n->in[i]] > kind[v]) kind[v] = kind[n->in[i]];
+    if (kind[v] != WEIGHT || is_master(n) || !w->operand[v]) continue;
+    if (!count++) *first = v;
+  }
+  return count;
+}
+
+uint32_t fuse_precision(Graph *g, Precision precision, Val *first) {
+  if (precision == PRECISION_FP32) return 0;
   Graph to;
   graph_init(&to, g->arena, g->names);
   uint32_t n = g->nnode;
@@ -116,5 +134,8 @@ void fuse_precision(Graph *g, Precision precision) {
     if (w.operand[v]) w.rounded[v] = graph_map1(&to, w.rounding, w.plain[v]);
   }
   roots_copy(&w);
+  uint32_t late = late_count(&w, first);
+  *first = w.plain[*first];
   *g = to;
+  return late;
 }
