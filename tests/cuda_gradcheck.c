@@ -5,7 +5,8 @@
  *   broken   a word of the emitted text is replaced before it is compiled (by a script that stands
  *            before clang): gradcheck must say that numbers are wrong, by exit 5
  *
- * Without a compiler of CUDA text all of it is skipped, without clang the second part; both say so. */
+ * Without a compiler of CUDA text all of it is skipped, without clang the second part; that is
+ * said. */
 #include <glob.h>
 #include "process.h"
 #include "scratch.h"
@@ -21,7 +22,8 @@ static const char stages[] =
     "    return concat(a, b) -> linear(classes);\n"
     "}\n"
     "data points { source = synthetic(shape = [23], classes = 4, samples = 520, test = 40); }\n"
-    "train recipe { loss = cross_entropy(smoothing = 0.1); batch = 33; decay = 1e-3; lr = 0.01; }\n";
+    "train recipe { loss = cross_entropy(smoothing = 0.1); batch = 33; decay = 1e-3; lr = 0.01; }"
+    "\n";
 
 static const char *const precision[] = {"fp32", "tf32", "bf16"};
 static const char *const more[] = { /* options of the network of stages */
@@ -83,8 +85,8 @@ static void bugs(Tally *t, const Scratch *s) {
   for (size_t i = 0; i <= COUNT_OF(planted); i++) { /* the last one changes nothing */
     int right = i == COUNT_OF(planted);
     compiler_write(compiler, right ? "" : planted[i].edit);
-    const Ran *r = process_run(&(Process){0}, "lcwc gradcheck tests/whole/tiny.lcwnet --device=cuda "
-                               "--driver=sim --cuda-compiler=clang --no-cache --precision=%s",
+    const Ran *r = process_run(&(Process){0}, "lcwc gradcheck tests/whole/tiny.lcwnet --device=cuda"
+                               " --driver=sim --cuda-compiler=clang --no-cache --precision=%s",
                                right ? "fp32" : planted[i].precision);
     int noticed = r->code == 5 && strstr(r->out, "WRONG");
     tally(t, right ? r->code == 0 : noticed, "%s: exit %d\n%s%.1000s",

@@ -1,12 +1,13 @@
 /* cuda_response.c: what a row of a fused lcw layer answers to the activation that is 1 everywhere.
  *
- * In exact arithmetic it is 0, since a row of lcw sums to zero: the property that the set exists for.
- * In tf32 and bf16 it must stay 0 but for the rounding of the accumulation: at most BOUND of the row's
- * sum of |v|. That holds if s is the sum of the rounded v; it does not if W = B v is rounded, which
+ * In exact arithmetic it is 0, since a row of lcw sums to zero: the property that the set exists
+ * for. In tf32 and bf16 it must stay 0 but for the rounding of the accumulation: at most BOUND of the
+ * row's sum of |v|. That holds if s is the sum of the rounded v; it does not if W = B v is rounded, which
  * is what --lower=fused:update does (and warning W0902 says). Both are run on the simulated device
  * with every check, through the whole compiler, in one training step with mean squared error
- * against 0: the gradient of the layer's result, which the forward kernel stores, is that result times
- * 2 / (batch rows), and the loss, which another kernel computes, must be the mean of its square. */
+ * against 0: the gradient of the layer's result, which the forward kernel stores, is that result
+ * times 2 / (batch rows), and the loss, which another kernel computes, must be the mean of its
+ * square. */
 #include <math.h>
 #include "code.h"
 #include "process.h"
@@ -26,8 +27,8 @@ static const char net[] =
 static void numbers_write(const Scratch *s, const char *name, int columns, float value) {
   static char file[128 + 4 * SAMPLES * 1024];
   char head[118];
-  snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", SAMPLES,
-           columns);
+  snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }",
+           SAMPLES, columns);
   int n = snprintf(file, 129, "\x93NUMPY\x01%cv%c%-117s\n", 0, 0, head);
   memcpy(file + 6, "\1\0\x76\0", 4); /* version 1.0; the head has 118 bytes */
   scratch_must(n == 128, "head");
@@ -64,7 +65,8 @@ static void result_take(Probe *p, const PlanBuf *b) {
   }
 }
 
-static void probe_launch(Device *d, const Plan *plan, uint32_t k, const uint32_t *buf, uint32_t narg) {
+static void probe_launch(Device *d, const Plan *plan, uint32_t k, const uint32_t *buf,
+                         uint32_t narg) {
   Probe *p = (Probe *)(void *)d;
   const Kernel *kernel = p->program->kernel[p->program->call[k].kernel];
   p->real->launch(p->real, plan, k, buf, narg);
@@ -122,8 +124,8 @@ static double response(Session *s, const Compile *c, uint64_t seed, int columns,
   return same ? worst : NAN;
 }
 
-static double measure(const char *file, const char *driver, const char *precision, const char *lower,
-                      int columns, int rows) {
+static double measure(const char *file, const char *driver, const char *precision,
+                      const char *lower, int columns, int rows) {
   static Arguments a;
   Compile c;
   Code code = {0};
