@@ -24,7 +24,7 @@ static bool set_has(const uint64_t *set, uint32_t i) { return set[i / 64] >> i %
 static void set_add(uint64_t *set, uint32_t i) { set[i / 64] |= UINT64_C(1) << i % 64; }
 
 static bool ends_run(const Instruction *n) {
-  return n->kind == KIND_BRANCH || n->kind == KIND_TABLE || n->kind == KIND_RETURN || n->kind == KIND_TRAP;
+  return n->kind == KIND_BRANCH || n->kind == KIND_RETURN || n->kind == KIND_TRAP;
 }
 
 /* Cuts the code where a branch goes to or comes from. */
@@ -37,7 +37,6 @@ static void runs_find(Assign *a) {
     const Instruction *n = &f->code[i];
     if (ends_run(n)) first[i + 1] = true;
     if (n->kind == KIND_BRANCH) first[n->target] = true;
-    for (uint32_t j = 0; n->kind == KIND_TABLE && j < n->target; j++) first[n->run.table[j]] = true;
   }
   for (uint32_t i = 0; i < f->ncode; i++) {
     if (first[i]) a->run[a->nrun++].begin = i;
@@ -75,8 +74,6 @@ static void sets_settle(Assign *a, uint64_t *set) {
       bool goes_on = !ends_run(last) || last->guard != NONE;
       if (goes_on && r + 1 < a->nrun) changed |= run_meet(a, r + 1, set);
       if (last->kind == KIND_BRANCH) changed |= run_meet(a, a->run_of[last->target], set);
-      for (uint32_t j = 0; last->kind == KIND_TABLE && j < last->target; j++)
-        changed |= run_meet(a, a->run_of[last->run.table[j]], set);
     }
   }
 }

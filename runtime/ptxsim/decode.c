@@ -226,7 +226,7 @@ uint32_t label_new(Loader *l) {
 uint32_t label_named(Loader *l, Token name) {
   Symbol *s = symbol_find(l->labels, name);
   if (!s) {
-    s = symbol_add(l->labels, l->pool, name, SYMBOL_TABLE);
+    s = symbol_add(l->labels, l->pool, name, SYMBOL_LABEL);
     s->at = label_new(l);
   }
   return (uint32_t)s->at;
@@ -254,22 +254,7 @@ static bool loc_read(Loader *l) {
   return true;
 }
 
-/* name: .branchtargets L1, L2; */
-static bool targets_read(Loader *l, Token name) {
-  Symbol *s = symbol_add(&l->symbols, l->pool, name, SYMBOL_TABLE);
-  uint32_t *table = NULL;
-  size_t n = 0, room = 0;
-  do {
-    table = pool_grow(l->pool, table, n, &room, sizeof *table);
-    table[n++] = label_named(l, l->lex.token);
-    lex_next(&l->lex);
-  } while (load_accept(l, ","));
-  s->table = table, s->at = n;
-  return load_expect(l, ";");
-}
-
 static bool label_read(Loader *l, Token name) {
-  if (load_accept(l, ".branchtargets")) return targets_read(l, name);
   uint32_t which = label_named(l, name);
   l->label[which] = l->f->ncode;
   return true;
@@ -401,14 +386,6 @@ bool decode_call(Loader *l) {
 static bool labels_resolve(Loader *l) {
   for (uint32_t i = 0; i < l->f->ncode; i++) {
     Instruction *n = &l->f->code[i];
-    if (n->kind == KIND_TABLE) {
-      uint32_t *table = pool_alloc(l->pool, n->target * sizeof *table);
-      for (uint32_t j = 0; j < n->target; j++) {
-        table[j] = l->label[n->run.table[j]];
-        if (table[j] == UNKNOWN) return load_fail(l, "a label of a branch table is missing");
-      }
-      n->run.table = table;
-    }
     if (n->kind != KIND_BRANCH) continue;
     n->target = l->label[n->target];
     if (n->target == UNKNOWN)

@@ -203,24 +203,6 @@ static bool branch_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask
   return false;
 }
 
-/* Every lane to the entry of the table that its index names. */
-static void table_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask mask) {
-  const uint32_t *index = warp_vector(w, n->from[0]);
-  Mask left = mask;
-  g->mask &= ~mask, g->pc = pc + 1;
-  while (left) {
-    uint32_t i = index[__builtin_ctz(left)], lane;
-    Mask same = 0;
-    EACH_LANE(lane, left) if (index[lane] == i) same |= lane_bit(lane);
-    if (i < n->target) w->group[w->ngroup++] = (Group){.pc = n->run.table[i], .mask = same};
-    else {
-      fault_report(w, SIM_FAULT_TRAP, pc, (uint32_t)__builtin_ctz(same), "branches to entry %u of %u", i, n->target);
-      return;
-    }
-    left &= ~same;
-  }
-}
-
 static void return_do(Warp *w, Group *g, Mask mask) {
   w->live &= ~mask;
   g->mask &= ~mask;
@@ -263,7 +245,6 @@ static inline bool plain_do(Warp *w, const Instruction *n, uint32_t pc, Mask mas
 static bool control_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask mask, bool alone) {
   switch ((Kind)n->kind) {
   case KIND_BRANCH: return branch_do(w, g, n, pc, mask, alone);
-  case KIND_TABLE: table_do(w, g, n, pc, mask); return false;
   case KIND_RETURN:
     return_do(w, g, mask);
     g->pc = pc + 1;

@@ -148,7 +148,6 @@ static bool atomic_read(Loader *l, Parts *p, Instruction *n, bool result) {
   uint32_t bytes = 0;
   n->kind = KIND_ATOMIC;
   space_take(p, n);
-  if (n->space == SPACE_GENERIC) n->space = SPACE_GENERIC;
   order_take(p, n);
   if (parts_take(p, "acq_rel") || parts_take(p, "release")) n->release = true;
   parts_take(p, "acquire");
@@ -320,17 +319,6 @@ static bool form_branch(Loader *l, Parts *p, Instruction *n) {
   return true;
 }
 
-static bool form_table(Loader *l, Parts *p, Instruction *n) {
-  if (!parts_take(p, "idx")) return load_fail(l, "brx.idx expected");
-  n->kind = KIND_TABLE, n->nfrom = 1;
-  if (!operand_read(l, 4, &n->from[0]) || !load_expect(l, ",")) return false;
-  const Symbol *s = symbol_find(&l->symbols, l->lex.token);
-  if (!s || s->kind != SYMBOL_TABLE) return load_fail(l, "a table of branches expected");
-  n->run.table = s->table, n->target = (uint32_t)s->at;
-  lex_next(&l->lex);
-  return true;
-}
-
 /* In a function that was called, on to the place behind the call. */
 static bool form_return(Loader *l, Parts *p, Instruction *n) {
   parts_take(p, "uni");
@@ -474,7 +462,7 @@ static const struct {
   {"mma", form_multiply},  {"shfl", form_shuffle},   {"vote", form_vote},
   {"activemask", form_active}, {"bar", form_barrier}, {"barrier", form_barrier},
   {"membar", form_fence},  {"fence", form_fence},    {"bra", form_branch},
-  {"brx", form_table},     {"ret", form_return},     {"exit", form_exit},
+  {"ret", form_return},     {"exit", form_exit},
   {"trap", form_trap},     {"mov", form_move},       {"selp", form_select},
   {"and", form_and},       {"or", form_or},          {"xor", form_xor},
   {"not", form_not},       {"prefetch", form_hint},  {"nanosleep", form_hint},

@@ -331,13 +331,4 @@ SimFunction *sim_function_at(SimModule *m, size_t index) {
   return index < m->nfunction ? m->function[index] : NULL;
 }
 
-bool sim_global(SimModule *m, const char *name, uint64_t *address, uint64_t *bytes) {
-  for (size_t i = 0; i < m->nvariable; i++)
-    if (!strcmp(m->variable[i].name, name)) {
-      *address = m->variable[i].address, *bytes = m->variable[i].bytes;
-      return true;
-    }
-  return false;
-}
-
 const SimFunctionInfo *sim_function_info(const SimFunction *f) { return &f->info; }

@@ -64,8 +64,7 @@ typedef enum { SPACE_GENERIC, SPACE_GLOBAL, SPACE_SHARED, SPACE_LOCAL, SPACE_PAR
   X(COMMIT,      async_copy)    X(WAIT,        async_copy)    X(MATRIX,     shared_access)       \
   X(MULTIPLY,    matrix)        X(SHUFFLE,     warp)          X(VOTE,       warp)                \
   X(BARRIER,     control)       X(WARP_SYNC,   control)       X(FENCE,      control)             \
-  X(BRANCH,      control)       X(TABLE,       control)       X(RETURN,     control)             \
-  X(TRAP,        control)
+  X(BRANCH,      control)       X(RETURN,      control)       X(TRAP,       control)
 
 typedef enum {
 #define X(name, class) KIND_##name,
@@ -97,7 +96,7 @@ typedef struct {
   Operand to[MAX_TO], from[MAX_FROM]; /* predicates: their numbers */
   int64_t immediate;                /* offset of an address, literal */
   uint32_t target;                  /* of a branch: index; labels before they are resolved */
-  union { LanesRun *lanes; CompareRun *compare; const uint32_t *table; } run;
+  union { LanesRun *lanes; CompareRun *compare; } run;
 } Instruction;
 
 enum { ACCESS_WEAK, ACCESS_READ_ONLY, ACCESS_SYNC };  /* mode of LOAD, STORE */
@@ -416,16 +415,15 @@ bool token_is(const Token *t, const char *text);
 
 /* Names of registers, variables, labels: the last one of that name that is in scope. */
 typedef enum { SYMBOL_REGISTERS, SYMBOL_PREDICATES, SYMBOL_SHARED, SYMBOL_GLOBAL, SYMBOL_LOCAL,
-               SYMBOL_PARAMETER, SYMBOL_FUNCTION, SYMBOL_TABLE } SymbolKind;
+               SYMBOL_PARAMETER, SYMBOL_FUNCTION, SYMBOL_LABEL } SymbolKind;
 typedef struct Symbol {
   Token name;
   SymbolKind kind;
   uint32_t count;              /* registers %r0 .. %r(count-1); 0: one without a number */
   uint32_t bytes, align;       /* of a register, a variable */
-  uint64_t at;                 /* slot, offset or address; table: its length */
+  uint64_t at;                 /* slot, offset, address or number of a label */
   const SimFunction *owner;    /* the function in whose shared memory it has a place */
   bool dynamic;
-  const uint32_t *table;       /* labels of .branchtargets */
   Lexer body;                  /* of a device function, from its parameters on */
   Token result;                /* name of its result, if it has one */
   uint32_t result_bytes;

@@ -76,7 +76,6 @@ void sim_unload(SimModule *module);
 
 SimFunction *sim_function(SimModule *module, const char *name);    /* an entry; NULL: none */
 SimFunction *sim_function_at(SimModule *module, size_t index);     /* NULL: past the last */
-bool sim_global(SimModule *module, const char *name, uint64_t *address, uint64_t *bytes);
 
 enum { SIM_PARAMETERS = 256 };
 
