@@ -90,16 +90,21 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/liblcwc.a $(BUI
 	  -Wl,--as-needed -L$(BUILD) -llcwsim -Wl,-rpath,'$$ORIGIN/..' $(LLVM_LIB) -lcmocka -ljansson -lz -lm -lpthread -ldl
 $(BUILD)/tests/%.o: WARN = -Wall -Wextra -Wno-unused-function
 
-# Programs that read hostile text run under the address and undefined behaviour sanitizers.
+# Programs that read hostile text, and the device whose driver fails, run under the address and
+# undefined behaviour sanitizers.
 SANITIZE  = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $(BUILD)/libfront.a: $(call obj,$(FRONT)) $(BUILD)/lcwnet.tab.o $(BUILD)/lcwnet.lex.o \
                      $(BUILD)/embedded_stdlib.o $(BUILD)/embedded_explain.o $(call obj,tests/front_random.c runtime/hash.c)
 	rm -f $@ && ar rcsD $@ $^
 $(BUILD)/%_sanitized: $(BUILD)/tests/%.o $(BUILD)/libfront.a
 	$(CC) -pie $(SANITIZE) -o $@ $^ -lm
+$(BUILD)/tests/%_sanitized: $(BUILD)/tests/%.o $(call obj,$(wildcard tests/tiny_*.c)) $(BUILD)/liblcwrt.a
+	$(CC) -pie $(SANITIZE) -o $@ $^ -lcmocka -ljansson -lz -lm -lpthread -ldl
+$(BUILD)/tests/runtime_cuda_sanitized: | $(BUILD)/liblcwsim.so
 sanitized:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="$(SANITIZE)" \
-	  $(BUILD)/sanitized/front_fuzz_sanitized $(BUILD)/sanitized/expand_fuzz_sanitized
+	  $(BUILD)/sanitized/front_fuzz_sanitized $(BUILD)/sanitized/expand_fuzz_sanitized \
+	  $(BUILD)/sanitized/tests/runtime_cuda_sanitized
 
 programs: all $(TEST_BIN)
 
