@@ -119,7 +119,8 @@ static bool device_code(Device *d, Kernel *const *kernel, uint32_t n, uint32_t a
   return true;
 }
 
-/* k17_hidden_fwd.cu, or k17_hidden_fwd.sm_80.cu where there are several architectures. */
+/* k17_hidden_fwd.cu, or k17_hidden_fwd.sm_80.cu where there are several architectures; the folder is
+ * made for the first that there is to write. */
 static bool kernel_file(Device *d, Kernel *k, uint32_t arch) {
   Arena *arena = &d->c->perm;
   const char *end = strcmp(d->kind, "cuda") ? d->kind : "cu",
@@ -127,6 +128,8 @@ static bool kernel_file(Device *d, Kernel *k, uint32_t arch) {
   Text out;
   text_init(&out, arena);
   if (!device_code(d, &k, 1, arch, &out)) return false;
+  if (mkdir(d->out, 0777) && errno != EEXIST)
+    return compile_fail(d->c, LCW_DATA, "%s: %s", d->out, strerror(errno));
   d->c->exit = file_write(arena_printf(arena, "%s/%s%s.%s", d->out, k->name, more, end), &out);
   return !d->c->exit;
 }
@@ -161,8 +164,6 @@ static int emit_device(Arguments *a, Compile *c, const char *kind) {
     return command_fail(LCW_USAGE, "%u architectures in one output\nhelp: -o DIR, or one target", n);
   if (!compile_run(c, a->place[0], PASS_tile) || !kernels_choose(&d, a->flag[FLAG_KERNEL]))
     return c->exit;
-  if (folder && mkdir(d.out, 0777) && errno != EEXIST)
-    return command_fail(LCW_DATA, "%s: %s", d.out, strerror(errno));
   for (uint32_t i = 0; i < n; i++)
     if (!device_emit(&d, c->cuda.narch ? c->cuda.arch[i] : c->cuda.tiled)) return c->exit;
   return LCW_OK;
