@@ -138,9 +138,7 @@ typedef struct {
   bool (*addresses)(uint64_t *out, const void *base, bool wide, int64_t offset, Mask mask,
                     uint32_t bytes, uint64_t range[3]);
   void (*select)(void *d, const void *a, const void *b, Mask mask, uint32_t bytes);
-  void (*multiply_8)(float *d, const uint32_t *a, const uint32_t *b); /* see lanes.inc */
-  void (*tile_load)(float *d, const float *const *c);
-  void (*tile_store)(float *const *d, const float *tile);
+  void (*multiply)(void *const *d, const void *const *from, bool bf16); /* mma; see lanes.inc */
 } LanesTable;
 extern const Operation operation[];
 extern const size_t operation_count;

@@ -78,45 +78,13 @@ void warp_matrix(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
   }
 }
 
-enum { TF32_BITS = 0x1fff }; /* that the hardware does not read */
-
-/* The half of each pair of bf16, as float. */
-static void half_take(uint32_t *to, const uint32_t *from, bool high) {
-  for (uint32_t i = 0; i < LANES; i++) to[i] = high ? from[i] & 0xffff0000u : from[i] << 16;
-}
-
-/* d = a b + c over 16 x 8, in float: of bf16 first the columns 0..7, then 8..15. */
 void warp_multiply(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
-  _Alignas(32) float tile[16 * 8];
-  _Alignas(32) uint32_t a[4][LANES], b[2][LANES];
-  const LanesTable *lanes = w->block->lanes;
-  const float *c[4];
-  float *d[4];
+  void *d[4];
+  const void *from[10];
   if (!warp_together(w, pc, ALL_LANES, mask, "mma.sync")) return;
-  for (uint32_t i = 0; i < 4; i++) {
-    c[i] = warp_vector(w, n->from[6 + i]);
-    uint8_t *to = w->file + n->to[i];
-    memcpy(&d[i], &to, sizeof to);
-  }
-  lanes->tile_load(tile, c);
-  if (!n->mode) {
-    for (uint32_t i = 0; i < 6; i++) {
-      const uint32_t *from = warp_vector(w, n->from[i]);
-      uint32_t *to = i < 4 ? a[i] : b[i - 4];
-      for (uint32_t j = 0; j < LANES; j++) to[j] = from[j] & ~(uint32_t)TF32_BITS;
-    }
-    lanes->multiply_8(tile, a[0], b[0]);
-  }
-  for (uint32_t half = 0; n->mode && half < 2; half++) {
-    const uint32_t *top = warp_vector(w, n->from[2 * half]), *low = warp_vector(w, n->from[2 * half + 1]),
-                   *right = warp_vector(w, n->from[4 + half]);
-    for (uint32_t high = 0; high < 2; high++) { /* even columns, then odd ones: the sum is the same */
-      half_take(a[2 * high], top, high), half_take(a[2 * high + 1], low, high);
-      half_take(b[high], right, high);
-    }
-    lanes->multiply_8(tile, a[0], b[0]);
-  }
-  lanes->tile_store(d, tile);
+  for (uint32_t i = 0; i < 4; i++) d[i] = w->file + n->to[i];
+  for (uint32_t i = 0; i < 10; i++) from[i] = warp_vector(w, n->from[i]);
+  w->block->lanes->multiply(d, from, n->mode);
 }
 
 /* ---- atomics --------------------------------------------------------------------------------- */
