@@ -51,6 +51,10 @@ int command_on_file(const char *command, bool runs, uint32_t most, int argc, cha
 int text_write(const Text *t);
 void command_help(FILE *out, const CommandInfo *c);
 
+/* What gradcheck says of the step as a whole, for networks that float64 redoes in `seconds`; for
+ * others a note that it was not asked. LCW_NUMBERS if the step is wrong. */
+int gradcheck_step(const Arguments *a, double seconds);
+
 #define COMMAND(name, places, what, example) int command_##name(int argc, char **argv);
 #include "commands.def"
 

@@ -347,6 +347,31 @@ static int report(Check *x) {
   return written ? written : x->wrong ? LCW_NUMBERS : LCW_OK;
 }
 
+/* Compares, and says what is wrong. */
+static void step_check(Check *x) {
+  const KernelCheck *r = &x->step;
+  if (!kernels_check(x) || !r->wrong) return;
+  x->exit = command_fail(LCW_NUMBERS,
+                         "with the edited kernels the training step is wrong: %s differs by %.3g, "
+                         "%.3g times what it may\nhelp: lcwc gradcheck says more",
+                         r->where, r->worst.difference, r->worst.ratio);
+}
+
+int gradcheck_step(const Arguments *a, double seconds) {
+  Arguments quiet = *a;
+  Check x = {.a = &quiet};
+  quiet.flag[FLAG_QUIETW] = "";
+  if (compare_open(&x.compare, &quiet, &x.exit)) {
+    double need = forward_flops(&x.compare.made.model) * 24 / FLOPS_PER_SECOND;
+    if (need <= seconds) step_check(&x);
+    else
+      fprintf(stderr, "note: the step as a whole was not compared: float64 would take %.0f seconds; "
+                      "lcwc gradcheck does it\n", need);
+  }
+  compare_close(&x.compare);
+  return x.exit;
+}
+
 int command_gradcheck(int argc, char **argv) {
   Arguments a, small;
   int code = arguments_parse(&a, "gradcheck", true, 1, 2, argc, argv);

@@ -15,5 +15,7 @@ bool edits_read(Compile *c);
  * must be within the bound of rounding of what float64 computes. Both are timed. Prints a line for
  * each kernel. False: one was refused; c->exit. */
 bool edits_prove(Arguments *a, Compile *c);
+/* True if a kernel differs from what is emitted. */
+bool edits_any(const Compile *c);
 
 #endif

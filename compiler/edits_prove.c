@@ -302,7 +302,7 @@ static bool twin_compile(Compile *c, CudaModel *out) {
   return !code || compile_fail(c, code, "%s", why.s);
 }
 
-static bool any_edited(const Compile *c) {
+bool edits_any(const Compile *c) {
   for (uint32_t i = 0; i < c->program->nkernel; i++)
     if (c->cuda.edited[i]) return true;
   return false;
@@ -313,7 +313,7 @@ bool edits_prove(Arguments *a, Compile *c) {
   CudaModel was;
   Session s = {0};
   Proof *proof = NEW_ARRAY(&c->perm, Proof, c->program->nkernel);
-  if (!any_edited(c))
+  if (!edits_any(c))
     return fprintf(stderr, "note: --kernels=%s: no kernel differs from what is emitted\n",
                    c->cuda.folder), true;
   if (!twin_compile(c, &was)) return false;

@@ -27,6 +27,10 @@ with() { # what it is, exit code wanted, words wanted...: trains with the folder
   [ $got = "$code" ] && verdict "$what" 1 || verdict "$what: exit $got, not $code" 0
   for words; do grep -q "$words" "$dir/said" && verdict "$what" 1 || verdict "$what: it does not say $words" 0; done
 }
+gradcheck() { # what it is, exit code wanted: the whole network with the folder
+  "$lcwc" gradcheck $net --device=cuda --driver=sim --kernels="$dir/kernels" $more >"$dir/said" 2>&1
+  [ $? = "$2" ] && verdict "$1: gradcheck" 1 || verdict "$1: gradcheck, not $2" 0
+}
 same() { cmp -s "$dir/plain.safetensors" "$dir/run/last.safetensors" && verdict "$1" 1 || verdict "$1: other weights" 0; }
 
 if "$lcwc" info | grep -q 'CUDA compiler  *none'; then
@@ -48,10 +52,14 @@ with "a loop unrolled" 0 "$name is edited: .* of the error bound, at most 0 from
 edit "$forward" 's/sigmoid_of(\(v[0-9]*\[h\]\))/0.5f + 0.5f * tanh_of(0.5f * \1)/'
 with "another formula" 0 "$name is edited"
 grep -q "at most 0 from" "$dir/said" && verdict "another formula: the same bits, so this shows nothing" 0
+gradcheck "another formula" 0
 
 # What does not is refused, with its name, the place, and what it should be.
 edit "$forward" 's/\(v[0-9]*\[h\] = v[0-9]*\[h\]\) + v[0-9]*\[h\];/\1;/'
 with "a term dropped" 5 "the edited kernel $name is wrong: [a-z.]*\[[0-9]*, [0-9]*\] is" "kernels/$name.cu" "times what rounding may do"
+edit "$forward" 's/sigmoid_of(\(v[0-9]*\[h\]\))/1.0001f * sigmoid_of(\1)/'
+gradcheck "a factor" 5
+with "a factor" 5 "the edited kernel $name is wrong"
 edit "0\.9f \*" 's/0\.9f/0.89f/'
 with "another momentum" 5 "$name is wrong"
 edit "$forward" 's/f32_store_4(\(a[0-9]*\) + m \* 8/f32_store_4(\1 + m * 8000000/'
