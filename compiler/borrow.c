@@ -9,7 +9,7 @@
 #include "graph.h"
 #include "kernel.h"
 
-enum { TRIES = 4000, SHARE = 8 }; /* B may do 1/SHARE more than A */
+enum { TRIES = 4000, SHARE = 8, SMALL = 1 << 15 };
 enum { NONE = MAX_ARG };
 
 typedef struct {
@@ -84,11 +84,14 @@ static bool stores_apart(const Match *m) {
   return true;
 }
 
+/* B may do a little more than A: a share of it, or less than a launch costs. */
+static bool is_much(uint64_t a, uint64_t b) { return b > a && b - a > a / SHARE && b - a > SMALL; }
+
 static bool part_of(Match *m, const Kernel *a, const Kernel *b) {
   *m = (Match){.a = a, .b = b, .tries = TRIES};
   memset(m->arg, NONE, sizeof m->arg);
   if (a == b || !space_equal(a, b) || a->narg > b->narg || a->ninstr > b->ninstr) return false;
-  if (b->bytes - a->bytes > a->bytes / SHARE || b->flops - a->flops > a->flops / SHARE) return false;
+  if (is_much(a->bytes, b->bytes) || is_much(a->flops, b->flops)) return false;
   if (a->kind == KERNEL_CONTRACT && !(arg_match(m, a->lhs, b->lhs) && arg_match(m, a->rhs, b->rhs)))
     return false;
   if (!rest_match(m, 0, 0) || !stores_apart(m)) return false;

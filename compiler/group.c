@@ -240,18 +240,46 @@ static bool take(Grow *w, uint32_t group, Val v, uint32_t depth) {
   return true;
 }
 
+/* True if the group walks along rows whose elements are neighbours: what is needed of them in memory
+ * is made on the way, however many maps lie between. */
+static bool along_rows(const Group *k) {
+  return k->kind == KERNEL_ROW && k->domain.rank && k->axes >> (k->domain.rank - 1) & 1;
+}
+
+/* Takes a map that is needed, behind the map u, which is not worth a place by itself. */
+static void take_behind(Grow *w, uint32_t group, Val u, uint32_t depth) {
+  bool along = along_rows(&w->out->group[group]);
+  for (uint32_t x = w->first[u]; x < w->first[u + 1]; x++) {
+    Val v = w->user[x];
+    if (w->out->of[v] || !is_map(node(w, v))) continue;
+    if (w->root[v] || (along && w->buffered[v])) take(w, group, v, 4);
+    else if (along && depth) take_behind(w, group, v, depth - 1);
+  }
+}
+
+/* Takes the sums of what is computed from x, which the sum v of the group reads, at once or behind
+ * one map. */
+static void take_siblings(Grow *w, uint32_t group, Val v) {
+  Val x = node(w, v)->in[0];
+  if (w->out->of[x] == group || optab[node(w, x)->op].cls == CLASS_LEAF) return;
+  for (uint32_t i = w->first[x]; i < w->first[x + 1]; i++) {
+    Val u = w->user[i];
+    if (is_sibling(w, group, u)) take(w, group, u, 4);
+    for (uint32_t j = w->first[u]; is_map(node(w, u)) && j < w->first[u + 1]; j++)
+      if (is_sibling(w, group, w->user[j])) take(w, group, w->user[j], 4);
+  }
+}
+
 /* Offers the users of every member to the group, members taken on the way included. */
 static void grow(Grow *w, uint32_t group) {
   for (uint32_t i = 0; i < w->out->group[group].nmember; i++) {
     Val v = w->out->group[group].member[i];
+    if (node(w, v)->op == OP_REDUCE) take_siblings(w, group, v);
     for (uint32_t j = w->first[v]; j < w->first[v + 1]; j++) {
       Val u = w->user[j];
       if (!w->out->of[u] && level_of(w, &w->out->group[group], u) && worth(w, group, u))
         take(w, group, u, 4);
-      /* a dear or needed map one step behind a map that is not worth a place by itself */
-      else if (!w->out->of[u] && is_map(node(w, u)))
-        for (uint32_t x = w->first[u]; x < w->first[u + 1]; x++)
-          if (!w->out->of[w->user[x]] && w->root[w->user[x]]) take(w, group, w->user[x], 4);
+      else if (!w->out->of[u] && is_map(node(w, u))) take_behind(w, group, u, 1);
     }
   }
 }
