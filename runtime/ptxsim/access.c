@@ -86,7 +86,8 @@ static uint64_t memory_behind(Warp *w, Access *a, uint64_t low) {
   default: break;
   }
   Allocation *in = b->hint[a->pc];
-  if (!in || low - in->begin >= in->bytes) b->hint[a->pc] = in = memory_find(&b->launch->sim->memory, low);
+  if (!in || low - in->begin >= in->bytes)
+    b->hint[a->pc] = in = memory_find(&b->launch->sim->memory, low);
   if (!in) return 0;
   a->in = in, a->host = in->data, a->base = in->begin;
   return in->bytes;
@@ -107,7 +108,8 @@ Mask access_begin(Warp *w, const Instruction *n, uint32_t pc, Where where, Mask 
   a->packed = w->block->lanes->addresses(a->address, base, where.wide,
                                          where.offset - (int64_t)window, mask, a->bytes, range);
   uint64_t limit = memory_behind(w, a, range[0]);
-  if (range[0] - a->base >= limit || range[1] - a->base >= limit || limit - (range[1] - a->base) < a->bytes)
+  if (range[0] - a->base >= limit || range[1] - a->base >= limit ||
+      limit - (range[1] - a->base) < a->bytes)
     if (!outside_report(w, a, limit)) return 0;
   if (range[2] & (a->bytes - 1) && !misaligned_report(w, a, a->bytes)) return 0;
   return mask;
@@ -122,19 +124,23 @@ static void written_check(Warp *w, const Access *a) {
   if (a->packed && bits_all(bits, a->address[0] - a->base, LANES * a->bytes)) return;
   EACH_LANE(lane, a->mask) {
     if (bits_all(bits, a->address[lane] - a->base, a->bytes)) continue;
-    fault_report(w, SIM_FAULT_UNINITIALISED, a->pc, lane,
-                 "reads global memory that nobody wrote: byte %llu of the %llu of allocation 0x%llx %s",
-                 (unsigned long long)(a->address[lane] - a->base), (unsigned long long)a->in->bytes,
-                 (unsigned long long)a->base, a->in->name);
+    fault_report(
+        w, SIM_FAULT_UNINITIALISED, a->pc, lane,
+        "reads global memory that nobody wrote: byte %llu of the %llu of allocation 0x%llx %s",
+        (unsigned long long)(a->address[lane] - a->base), (unsigned long long)a->in->bytes,
+        (unsigned long long)a->base, a->in->name);
     return;
   }
 }
 
 /* Blocks that run at the same time may share a byte of bits. */
 static void bits_share(uint8_t *bits, uint64_t first, uint64_t n) {
-  for (; n && first % 8; first++, n--) __atomic_fetch_or(&bits[first / 8], (uint8_t)(1 << first % 8), __ATOMIC_RELAXED);
-  for (; n >= 8; first += 8, n -= 8) __atomic_store_n(&bits[first / 8], (uint8_t)255, __ATOMIC_RELAXED);
-  for (; n; first++, n--) __atomic_fetch_or(&bits[first / 8], (uint8_t)(1 << first % 8), __ATOMIC_RELAXED);
+  for (; n && first % 8; first++, n--)
+    __atomic_fetch_or(&bits[first / 8], (uint8_t)(1 << first % 8), __ATOMIC_RELAXED);
+  for (; n >= 8; first += 8, n -= 8)
+    __atomic_store_n(&bits[first / 8], (uint8_t)255, __ATOMIC_RELAXED);
+  for (; n; first++, n--)
+    __atomic_fetch_or(&bits[first / 8], (uint8_t)(1 << first % 8), __ATOMIC_RELAXED);
 }
 
 static void written_mark(const Access *a) {
@@ -167,7 +173,8 @@ void access_write(Warp *w, const Access *a) {
   if (a->space == SPACE_GLOBAL) written_mark(a);
   if (b->checks == SIM_CHECKS_NONE) return;
   if (a->space == SPACE_SHARED) shared_write(w, a);
-  if (a->space == SPACE_GLOBAL && b->checks == SIM_CHECKS_ALL && a->n->mode != ACCESS_SYNC) race_write(w, a);
+  if (a->space == SPACE_GLOBAL && b->checks == SIM_CHECKS_ALL && a->n->mode != ACCESS_SYNC)
+    race_write(w, a);
 }
 
 /* ---- loads ----------------------------------------------------------------------------------- */
@@ -223,7 +230,8 @@ void warp_parameter(Warp *w, const Instruction *n, Mask mask) {
   uint32_t lane;
   for (uint32_t v = 0; v < n->vector; v++) {
     uint64_t x = value_read(from + n->size * v, n->size, n->is_signed);
-    EACH_LANE(lane, mask) memcpy(w->file + n->to[v] + n->register_bytes * lane, &x, n->register_bytes);
+    EACH_LANE(lane, mask)
+      memcpy(w->file + n->to[v] + n->register_bytes * lane, &x, n->register_bytes);
   }
 }
 

@@ -98,7 +98,8 @@ static void writes_mark(Assign *a) {
   for (uint32_t i = 0; i < a->f->ncode; i++) {
     Instruction *n = &a->f->code[i];
     for (uint32_t j = 0; j < n->nto; j++)
-      n->tracked |= set_has(a->watched, set_index(a->f, n->to[j], operand_is_predicate(n, j, true)));
+      n->tracked |=
+          set_has(a->watched, set_index(a->f, n->to[j], operand_is_predicate(n, j, true)));
   }
 }
 

@@ -22,17 +22,20 @@ static uint32_t bytes_valid(const Warp *w, const Instruction *n, uint32_t lane) 
 }
 
 /* The reads of those lanes that read so many bytes. */
-static bool sources_find(Warp *w, const Instruction *n, uint32_t pc, Mask mask, uint32_t valid, Copy *c) {
+static bool sources_find(Warp *w, const Instruction *n, uint32_t pc, Mask mask, uint32_t valid,
+                         Copy *c) {
   Access a;
   uint32_t lane;
   Where where = {SPACE_GLOBAL, n->mode, n->from[1], (int32_t)n->target, n->size};
-  if (valid < n->size) where.bytes = 1; /* alignment is that of the whole, bounds that of the part */
+  /* Alignment is that of the whole, bounds that of the part. */
+  if (valid < n->size) where.bytes = 1;
   if (!access_begin(w, n, pc, where, mask, &a)) return false;
   a.bytes = valid;
   EACH_LANE(lane, mask) {
     if (a.address[lane] - a.base + valid > a.in->bytes) {
-      fault_report(w, SIM_FAULT_ADDRESS, pc, lane, "copies %u bytes from byte %llu of an allocation of %llu",
-                   valid, (unsigned long long)(a.address[lane] - a.base), (unsigned long long)a.in->bytes);
+      fault_report(w, SIM_FAULT_ADDRESS, pc, lane,
+                   "copies %u bytes from byte %llu of an allocation of %llu", valid,
+                   (unsigned long long)(a.address[lane] - a.base), (unsigned long long)a.in->bytes);
       return false;
     }
     c->from[lane] = access_host(&a, lane);
@@ -51,7 +54,8 @@ void warp_copy(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
   if (!access_begin(w, n, pc, where, mask, &to)) return;
   Copy *c = copy_new(w);
   *c = (Copy){.mask = mask, .bytes = n->size, .group = w->copy_group, .pc = pc};
-  EACH_LANE(lane, mask) c->to[lane] = (uint32_t)to.address[lane], c->valid[lane] = bytes_valid(w, n, lane);
+  EACH_LANE(lane, mask)
+    c->to[lane] = (uint32_t)to.address[lane], c->valid[lane] = bytes_valid(w, n, lane);
   for (Mask left = mask; left;) {
     uint32_t valid = c->valid[__builtin_ctz(left)];
     Mask same = 0;

@@ -64,7 +64,8 @@ static void warp_begin(Warp *w) {
   w->live = w->began = left >= LANES ? ALL_LANES : lane_bit(left) - 1;
   w->group[0] = (Group){.mask = w->live};
   w->ngroup = 1;
-  w->sync = 0, w->loops = 0, w->ncopy = 0, w->copy_group = 0, w->dirty = w->fenced = 0, w->left = false;
+  w->sync = 0, w->loops = 0, w->ncopy = 0, w->copy_group = 0, w->dirty = w->fenced = 0,
+  w->left = false;
   if (!b->f->watched) return;
   memset(w->written, 0, b->f->file_bytes / VECTOR * sizeof *w->written);
   memset(w->written_predicate, 0, (b->f->npredicate + 1) * sizeof *w->written_predicate);
@@ -73,7 +74,8 @@ static void warp_begin(Warp *w) {
 static void block_begin(Block *b, uint32_t index) {
   const uint32_t *grid = b->launch->what->grid;
   b->index = index;
-  b->id[0] = index % grid[0], b->id[1] = index / grid[0] % grid[1], b->id[2] = index / grid[0] / grid[1];
+  b->id[0] = index % grid[0], b->id[1] = index / grid[0] % grid[1],
+  b->id[2] = index / grid[0] / grid[1];
   b->stop = b->dirty = false;
   b->barriers = 0, b->nacquired = 0, b->known_write = 0;
   memset(b->shared, 0xff, b->shared_bytes);

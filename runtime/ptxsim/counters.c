@@ -156,8 +156,9 @@ static void counters_json(const SimCounters *c, SimText *out) {
 
 void sim_counters_json(const Sim *sim, SimText *out) {
   static const char *const checks[] = {"none", "fast", "all"};
-  sim_text_add(out, "{\"schema\":\"lcwc.sim/1\",\"architecture\":%u,\"checks\":\"%s\",\"threads\":%u,",
-               sim->settings.architecture, checks[sim->settings.checks], sim->settings.threads);
+  sim_text_add(out, "{\"schema\":\"lcwc.sim/1\",\"architecture\":%u,", sim->settings.architecture);
+  sim_text_add(out, "\"checks\":\"%s\",\"threads\":%u,", checks[sim->settings.checks],
+               sim->settings.threads);
   sim_text_add(out, "\"memory_counted\":%s,\"total\":{", sim->count_memory ? "true" : "false");
   counters_json(&sim->total, out);
   sim_text_add(out, "},\"functions\":[");

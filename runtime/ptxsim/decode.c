@@ -25,7 +25,8 @@ Operand operand_constant(Loader *l, uint64_t value, uint32_t bytes) {
   l->literal = pool_grow(l->pool, l->literal, n, &l->room_literal, sizeof *l->literal);
   l->literal[n].value = value, l->literal[n].bytes = bytes;
   l->f->constants = pool_grow(l->pool, l->f->constants, n, &l->room_constants, EACH);
-  for (uint32_t i = 0; i < LANES; i++) memcpy(l->f->constants + n * EACH + i * bytes, &value, bytes);
+  for (uint32_t i = 0; i < LANES; i++)
+    memcpy(l->f->constants + n * EACH + i * bytes, &value, bytes);
   return n * EACH | CONSTANT;
 }
 
@@ -108,8 +109,8 @@ bool operand_read(Loader *l, uint32_t bytes, Operand *out) {
   if (s) {
     const Token t = l->lex.token;
     if (!operand_register(l, out, &has)) return false;
-    return has == bytes || load_fail(l, "%.*s has %u bits, %u expected", (int)t.length, t.at, 8 * has,
-                                     8 * bytes);
+    return has == bytes ||
+           load_fail(l, "%.*s has %u bits, %u expected", (int)t.length, t.at, 8 * has, 8 * bytes);
   }
   if (!load_number(l, &value)) return false;
   *out = operand_constant(l, value, bytes);
@@ -286,7 +287,8 @@ static bool instruction_read(Loader *l) {
 static bool statement_read(Loader *l) {
   const Token t = l->lex.token;
   if (t.at[0] != '.') return instruction_read(l);
-  if (token_is(&t, ".shared") || token_is(&t, ".local") || token_is(&t, ".global") || token_is(&t, ".const"))
+  if (token_is(&t, ".shared") || token_is(&t, ".local") || token_is(&t, ".global") ||
+      token_is(&t, ".const"))
     return load_variable(l, true);
   lex_next(&l->lex);
   if (token_is(&t, ".reg")) return registers_declare(l);
@@ -347,7 +349,8 @@ static bool names_read(Loader *l, Token *name, uint32_t *n, uint32_t most) {
 }
 
 /* Decodes the body of the function here. */
-static bool call_inline(Loader *l, const Symbol *f, const Token *argument, uint32_t n, const Token *result) {
+static bool call_inline(Loader *l, const Symbol *f, const Token *argument, uint32_t n,
+                        const Token *result) {
   Lexer back = l->lex;
   Symbol *mark = l->symbols.last;
   Symbols *labels = l->labels;
@@ -370,12 +373,15 @@ static bool call_inline(Loader *l, const Symbol *f, const Token *argument, uint3
 bool decode_call(Loader *l) {
   Token result[1], argument[64];
   uint32_t nresult = 0, n = 0;
-  if (load_accept(l, "(") && (!names_read(l, result, &nresult, 1) || !load_expect(l, ","))) return false;
+  if (load_accept(l, "(") && (!names_read(l, result, &nresult, 1) || !load_expect(l, ",")))
+    return false;
   const Symbol *f = symbol_find(&l->symbols, l->lex.token);
   if (!f || f->kind != SYMBOL_FUNCTION || !f->body.at)
-    return load_fail(l, "function %.*s has no body here", (int)l->lex.token.length, l->lex.token.at);
+    return load_fail(l, "function %.*s has no body here", (int)l->lex.token.length,
+                     l->lex.token.at);
   lex_next(&l->lex);
-  if (load_accept(l, ",") && (!load_expect(l, "(") || !names_read(l, argument, &n, COUNT_OF(argument))))
+  if (load_accept(l, ",") &&
+      (!load_expect(l, "(") || !names_read(l, argument, &n, COUNT_OF(argument))))
     return false;
   return load_expect(l, ";") && call_inline(l, f, argument, n, nresult ? result : NULL);
 }

@@ -1,10 +1,10 @@
-/* driver.h: the stand-in for libcuda.so.1: the entry points of cuda_api.def on top of a Sim. In: calls
- * as a program makes them. Out: what a GPU would do, as late as a GPU may do it: what a stream
- * was given runs when somebody waits for it, so who does not wait sees it.
+/* driver.h: the stand-in for libcuda.so.1: the entry points of cuda_api.def on top of a Sim. In:
+ * calls as a program makes them. Out: what a GPU would do, as late as a GPU may do it: what a
+ * stream was given runs when somebody waits for it, so who does not wait sees it.
  *
- * One Driver for the process, one lock around every call. Objects are found in a list before they are
- * touched, so a wrong handle is an error and not a crash. After a fault of a kernel every call but
- * the release of the context fails with that fault, as with a GPU. */
+ * One Driver for the process, one lock around every call. Objects are found in a list before they
+ * are touched, so a wrong handle is an error and not a crash. After a fault of a kernel every call
+ * but the release of the context fails with that fault, as with a GPU. */
 #ifndef LCW_SIM_DRIVER_H
 #define LCW_SIM_DRIVER_H
 #include "cuda_api.h"

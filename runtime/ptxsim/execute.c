@@ -87,8 +87,12 @@ static uint32_t special_value(const Warp *w, Special which, uint32_t lane) {
   case SPECIAL_TID_X: return t % l->block[0];
   case SPECIAL_TID_Y: return t / l->block[0] % l->block[1];
   case SPECIAL_TID_Z: return t / l->block[0] / l->block[1];
-  case SPECIAL_NTID_X: case SPECIAL_NTID_Y: case SPECIAL_NTID_Z: return l->block[which - SPECIAL_NTID_X];
-  case SPECIAL_CTAID_X: case SPECIAL_CTAID_Y: case SPECIAL_CTAID_Z: return b->id[which - SPECIAL_CTAID_X];
+  case SPECIAL_NTID_X:
+  case SPECIAL_NTID_Y:
+  case SPECIAL_NTID_Z: return l->block[which - SPECIAL_NTID_X];
+  case SPECIAL_CTAID_X:
+  case SPECIAL_CTAID_Y:
+  case SPECIAL_CTAID_Z: return b->id[which - SPECIAL_CTAID_X];
   case SPECIAL_NCTAID_X: case SPECIAL_NCTAID_Y: case SPECIAL_NCTAID_Z:
     return l->grid[which - SPECIAL_NCTAID_X];
   case SPECIAL_LANE: return lane;
@@ -100,7 +104,8 @@ static uint32_t special_value(const Warp *w, Special which, uint32_t lane) {
   case SPECIAL_MASK_GT: return ~(lane_bit(lane) * 2 - 1);
   case SPECIAL_MASK_GE: return ~(lane_bit(lane) - 1);
   case SPECIAL_DYNAMIC_SHARED:
-    return (b->f->info.shared + b->f->dynamic_align - 1) / b->f->dynamic_align * b->f->dynamic_align;
+    return (b->f->info.shared + b->f->dynamic_align - 1) / b->f->dynamic_align *
+           b->f->dynamic_align;
   default: return (uint32_t)w->loops;
   }
 }
@@ -163,9 +168,10 @@ static void barrier_do(Warp *w, uint32_t pc, Mask mask) {
   w->barrier_pc = pc;
   if (mask == w->began || w->block->checks == SIM_CHECKS_NONE) return;
   Mask missing = w->began & ~mask;
-  fault_report(w, SIM_FAULT_BARRIER, pc, (uint32_t)__builtin_ctz(mask),
-               "is at a barrier that lane %u of its warp is not at: the barrier is in diverged code",
-               (uint32_t)__builtin_ctz(missing));
+  fault_report(
+      w, SIM_FAULT_BARRIER, pc, (uint32_t)__builtin_ctz(mask),
+      "is at a barrier that lane %u of its warp is not at: the barrier is in diverged code",
+      (uint32_t)__builtin_ctz(missing));
 }
 
 static void copy_commit(Warp *w, uint32_t pc, Mask mask) {
@@ -183,7 +189,8 @@ static void copy_wait(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
 /* ---- control --------------------------------------------------------------------------------- */
 
 /* A branch of some lanes of a group; true: the group goes on without looking around. */
-static bool branch_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask taken, bool alone) {
+static bool branch_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask taken,
+                      bool alone) {
   Block *b = w->block;
   b->tally.branches += n->guard != NONE;
   if (n->target <= pc && ++w->loops == MAX_LOOPS) {
@@ -242,7 +249,8 @@ static inline bool plain_do(Warp *w, const Instruction *n, uint32_t pc, Mask mas
 }
 
 /* One instruction of control; true: the group goes on. */
-static bool control_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask mask, bool alone) {
+static bool control_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mask mask,
+                       bool alone) {
   switch ((Kind)n->kind) {
   case KIND_BRANCH: return branch_do(w, g, n, pc, mask, alone);
   case KIND_RETURN:
@@ -257,7 +265,8 @@ static bool control_do(Warp *w, Group *g, const Instruction *n, uint32_t pc, Mas
     return false;
   default: /* KIND_TRAP */
     g->pc = pc + 1;
-    if (mask) fault_report(w, SIM_FAULT_TRAP, pc, (uint32_t)__builtin_ctz(mask), "stops the kernel: trap");
+    if (mask)
+      fault_report(w, SIM_FAULT_TRAP, pc, (uint32_t)__builtin_ctz(mask), "stops the kernel: trap");
     return !mask;
   }
 }
@@ -328,7 +337,8 @@ static Group *group_next(Warp *w, uint32_t *meet) {
     }
   *meet = UINT32_MAX;
   for (uint32_t i = 0; first && i < w->ngroup; i++)
-    if (&w->group[i] != first && !w->group[i].waiting && w->group[i].pc < *meet) *meet = w->group[i].pc;
+    if (&w->group[i] != first && !w->group[i].waiting && w->group[i].pc < *meet)
+      *meet = w->group[i].pc;
   return first;
 }
 

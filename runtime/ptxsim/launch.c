@@ -169,9 +169,11 @@ static bool launch_possible(const SimLaunch *what, SimText *report) {
   uint64_t threads = (uint64_t)what->block[0] * what->block[1] * what->block[2];
   uint64_t blocks = (uint64_t)what->grid[0] * what->grid[1] * what->grid[2];
   if (what->grid[1] > 65535 || what->grid[2] > 65535 || !blocks || blocks > MAX_BLOCKS)
-    sim_text_add(report, "%s: a grid of %u x %u x %u blocks", info->name, what->grid[0], what->grid[1], what->grid[2]);
+    sim_text_add(report, "%s: a grid of %u x %u x %u blocks", info->name, what->grid[0],
+                 what->grid[1], what->grid[2]);
   else if (!threads || threads > info->max_threads || threads > MAX_THREADS)
-    sim_text_add(report, "%s: blocks of %llu threads, at most %u", info->name, (unsigned long long)threads, info->max_threads);
+    sim_text_add(report, "%s: blocks of %llu threads, at most %u", info->name,
+                 (unsigned long long)threads, info->max_threads);
   else if ((uint64_t)info->shared + what->shared > MAX_SHARED)
     sim_text_add(report, "%s: %llu bytes of shared memory, at most %d", info->name,
                  (unsigned long long)info->shared + what->shared, MAX_SHARED);
@@ -203,7 +205,8 @@ static SimFault launch_fault(const Launch *l) {
   const Mistake *first = NULL;
   for (size_t i = 0; i < l->nmistake; i++) {
     const Mistake *m = &l->mistake[i];
-    if (!first || m->block < first->block || (m->block == first->block && m->pc < first->pc)) first = m;
+    if (!first || m->block < first->block || (m->block == first->block && m->pc < first->pc))
+      first = m;
   }
   return first ? first->fault : SIM_FAULT_NONE;
 }

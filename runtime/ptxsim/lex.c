@@ -63,7 +63,8 @@ static uint32_t hash_of(const char *s, size_t n) {
 }
 
 Symbol *symbol_add(Symbols *s, Pool *pool, Token name, SymbolKind kind) {
-  Symbol *n = pool_alloc(pool, sizeof *n), **slot = &s->hash[hash_of(name.at, name.length) % SYMBOL_HASH];
+  Symbol *n = pool_alloc(pool, sizeof *n),
+         **slot = &s->hash[hash_of(name.at, name.length) % SYMBOL_HASH];
   n->name = name, n->kind = kind;
   n->next = *slot, *slot = n;
   n->before = s->last, s->last = n;

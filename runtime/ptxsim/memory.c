@@ -28,7 +28,8 @@ bool bits_all(const uint8_t *bits, uint64_t first, uint64_t n) {
 }
 
 /* What is written of `from` is written of `to`. */
-static void bits_copy(Allocation *to, uint64_t at, const Allocation *from, uint64_t first, uint64_t n) {
+static void bits_copy(Allocation *to, uint64_t at, const Allocation *from, uint64_t first,
+                      uint64_t n) {
   if (bits_all(from->written, first, n)) {
     bits_set(to->written, at, n);
     return;
@@ -163,7 +164,8 @@ size_t sim_leaks(const Sim *sim, SimText *out) {
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 /* The allocation of a range of bytes; NULL and the reason: it is not inside one. */
-static Allocation *range_find(Sim *sim, uint64_t at, uint64_t bytes, const char *what, SimText *why) {
+static Allocation *range_find(Sim *sim, uint64_t at, uint64_t bytes, const char *what,
+                              SimText *why) {
   Allocation *a = memory_find(&sim->memory, at);
   if (a && bytes <= a->bytes - (at - a->begin)) return a;
   if (!a)

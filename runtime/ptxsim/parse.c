@@ -82,7 +82,8 @@ bool load_declared(Loader *l, Declared *d) {
     return load_fail(l, "type %.*s is not known", (int)l->lex.token.length, l->lex.token.at);
   lex_next(&l->lex);
   if (load_accept(l, ".ptr")) {
-    (void)(load_accept(l, ".global") || load_accept(l, ".shared") || load_accept(l, ".const") || load_accept(l, ".local"));
+    (void)(load_accept(l, ".global") || load_accept(l, ".shared") || load_accept(l, ".const") ||
+           load_accept(l, ".local"));
     if (load_accept(l, ".align") && !load_number(l, &n)) return false;
   }
   d->name = l->lex.token;
@@ -104,7 +105,8 @@ static bool initial_read(Loader *l, const Declared *d, uint64_t address) {
   for (uint32_t i = 0; i < d->count; i++) {
     uint64_t value;
     if (!load_number(l, &value)) return false;
-    if (!sim_write(l->sim, address + (uint64_t)i * d->bytes, &value, d->bytes, l->why)) return false;
+    if (!sim_write(l->sim, address + (uint64_t)i * d->bytes, &value, d->bytes, l->why))
+      return false;
     if (!list || !load_accept(l, ",")) break;
   }
   return !list || load_expect(l, "}");
@@ -116,7 +118,8 @@ static bool global_add(Loader *l, const Declared *d, bool constant) {
   uint64_t bytes = (uint64_t)d->bytes * d->count, address = memory_alloc(l->sim, bytes, true);
   if (!address) return load_fail(l, "no memory for %.*s", (int)d->name.length, d->name.at);
   sim_set(l->sim, address, 0, 1, bytes, l->why);
-  m->variable = pool_grow(l->pool, m->variable, m->nvariable, &m->room_variable, sizeof *m->variable);
+  m->variable =
+      pool_grow(l->pool, m->variable, m->nvariable, &m->room_variable, sizeof *m->variable);
   struct Variable *v = &m->variable[m->nvariable++];
   v->name = load_name(l, d->name), v->address = address, v->bytes = bytes;
   sim_name(l->sim, address, v->name);
@@ -150,7 +153,8 @@ bool load_parameters(Loader *l, SimFunction *f) {
   while (!load_accept(l, ")")) {
     Declared d;
     if (!load_expect(l, ".param") || !load_declared(l, &d)) return false;
-    if (info->nparameter == SIM_PARAMETERS) return load_fail(l, "more than %d parameters", SIM_PARAMETERS);
+    if (info->nparameter == SIM_PARAMETERS)
+      return load_fail(l, "more than %d parameters", SIM_PARAMETERS);
     uint32_t at = (info->parameter_bytes + d.align - 1) / d.align * d.align;
     Symbol *s = symbol_add(&l->symbols, l->pool, d.name, SYMBOL_PARAMETER);
     s->at = at, s->bytes = d.bytes * d.count;
@@ -175,7 +179,8 @@ static bool limits_read(Loader *l, SimFunctionInfo *info) {
       if (!load_number(l, &n)) return false;
       threads *= n;
     } while (load_accept(l, ","));
-    if (token_is(&word, ".maxntid") || token_is(&word, ".reqntid")) info->max_threads = (uint32_t)threads;
+    if (token_is(&word, ".maxntid") || token_is(&word, ".reqntid"))
+      info->max_threads = (uint32_t)threads;
   }
   return true;
 }
@@ -190,7 +195,8 @@ static bool entry_read(Loader *l) {
   l->f = f;
   if (!load_parameters(l, f) || !limits_read(l, &f->info) || !decode_function(l)) return false;
   symbols_leave(&l->symbols, mark);
-  m->function = pool_grow(l->pool, m->function, m->nfunction, &m->room_function, sizeof *m->function);
+  m->function =
+      pool_grow(l->pool, m->function, m->nfunction, &m->room_function, sizeof *m->function);
   m->function[m->nfunction++] = f;
   return true;
 }
@@ -250,7 +256,8 @@ static bool version_read(Loader *l) {
   const Token t = l->lex.token;
   l->module->ptx_version = 0;
   for (uint32_t i = 0; i < t.length; i++)
-    if (t.at[i] != '.') l->module->ptx_version = 10 * l->module->ptx_version + (uint32_t)(t.at[i] - '0');
+    if (t.at[i] != '.')
+      l->module->ptx_version = 10 * l->module->ptx_version + (uint32_t)(t.at[i] - '0');
   lex_next(&l->lex);
   return true;
 }

@@ -9,7 +9,7 @@
  *   lex.c       tokens and names of PTX           shared.c    shared memory and its shadow
  *   parse.c     modules and symbols               race.c      what orders blocks of a launch
  *   decode.c    functions, operands               access.c    loads and stores
- *   form.c      instructions with modifiers       async.c     asynchronous copies
+ *   form*.c     instructions with modifiers       async.c     asynchronous copies
  *   assign.c    registers written before read     together.c  atomics, shuffles, mma
  *   ptx.def     the elementwise instructions      execute.c   the warp
  *   lanes.inc   their code, built twice           block.c     a block: its warps and barriers
@@ -244,7 +244,7 @@ typedef struct {
   Copy *copy;
   size_t ncopy, room_copy;
   uint32_t copy_group;          /* number of the open group */
-  Mask dirty, fenced;           /* lanes with unfenced global writes; that fenced: since the barrier */
+  Mask dirty, fenced;           /* since the barrier: lanes with unfenced writes; that fenced */
 } Warp;
 
 struct Block {
@@ -319,7 +319,8 @@ static inline const void *warp_vector(const Warp *w, Operand o) {
 }
 static inline Mask lane_bit(uint32_t lane) { return (Mask)1 << lane; }
 #define EACH_LANE(lane, mask)                                                                    \
-  for (Mask each_ = (mask); each_ && ((lane) = (uint32_t)__builtin_ctz(each_), true); each_ &= each_ - 1)
+  for (Mask each_ = (mask); each_ && ((lane) = (uint32_t)__builtin_ctz(each_), true);              \
+       each_ &= each_ - 1)
 
 /* An access of a warp: where each of its lanes goes. */
 typedef struct {
@@ -391,7 +392,8 @@ void race_release(Launch *l);
 void launch_wait_turn(Block *b);
 
 /* report.c */
-void fault_report(const Warp *w, SimFault fault, uint32_t pc, uint32_t lane, const char *format, ...)
+void fault_report(const Warp *w, SimFault fault, uint32_t pc, uint32_t lane, const char *format,
+                  ...)
     __attribute__((format(printf, 5, 6)));
 void launch_describe(Launch *l, SimText *report);
 

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LAUNCH_SHIFT = 44, BLOCK_SHIFT = 22, EPOCH_SHIFT = 6, EPOCH_MAX = 65535, SEVERAL = 0x3fffff };
+enum { LAUNCH_SHIFT = 44, BLOCK_SHIFT = 22, EPOCH_SHIFT = 6 };
+enum { EPOCH_MAX = 65535, SEVERAL = 0x3fffff };
 
 typedef struct { uint32_t block, epoch, warp; bool fenced; } Ticket;
 struct SyncVariable { uint64_t address; Ticket *ticket; size_t n, room; };
@@ -102,7 +103,8 @@ static bool ordered(const Warp *w, uint64_t mark) {
   for (size_t i = b->nacquired; i-- > 0 && !found;) {
     const struct Acquired *a = &b->acquired[i];
     if (a->epoch == b->barriers && a->warp != w->index) continue;
-    for (size_t j = a->n; j-- > 0 && !found;) found = ticket_covers(&l->sync[a->variable].ticket[j], mark);
+    for (size_t j = a->n; j-- > 0 && !found;)
+      found = ticket_covers(&l->sync[a->variable].ticket[j], mark);
   }
   pthread_mutex_unlock(&l->lock);
   if (found) b->known_write = mark;
@@ -115,18 +117,22 @@ static void race_report(Warp *w, const Access *a, uint64_t word, uint64_t mark, 
                         const char *other) {
   uint32_t lane = (uint32_t)__builtin_ctz(a->mask), i;
   EACH_LANE(i, a->mask)
-    if ((a->address[i] - a->base) / 4 <= word && (a->address[i] - a->base + a->bytes - 1) / 4 >= word) {
+    if ((a->address[i] - a->base) / 4 <= word &&
+        (a->address[i] - a->base + a->bytes - 1) / 4 >= word) {
       lane = i;
       break;
     }
   char whom[40] = "several blocks";
   if (block_of(mark) != SEVERAL) {
     const uint32_t *grid = w->block->launch->what->grid, n = block_of(mark);
-    snprintf(whom, sizeof whom, "block (%u, %u, %u)", n % grid[0], n / grid[0] % grid[1], n / grid[0] / grid[1]);
+    snprintf(whom, sizeof whom, "block (%u, %u, %u)", n % grid[0], n / grid[0] % grid[1],
+             n / grid[0] / grid[1]);
   }
   fault_report(w, SIM_FAULT_RACE, a->pc, lane,
-               "%s byte %llu of allocation 0x%llx %s, which %s %s in the same launch, with nothing to order them",
-               does, (unsigned long long)(4 * word), (unsigned long long)a->base, a->in->name, whom, other);
+               "%s byte %llu of allocation 0x%llx %s, which %s %s in the same launch, "
+               "with nothing to order them",
+               does, (unsigned long long)(4 * word), (unsigned long long)a->base, a->in->name, whom,
+               other);
 }
 
 /* Whether a mark is of another block of this launch. */
@@ -136,7 +142,8 @@ static inline bool foreign(uint64_t mark, uint64_t mine) {
 
 static inline void word_read(Warp *w, const Access *a, uint64_t word, uint64_t mine) {
   Cell *c = &a->in->cell[word];
-  uint64_t write = __atomic_load_n(&c->write, __ATOMIC_RELAXED), read = __atomic_load_n(&c->read, __ATOMIC_RELAXED);
+  uint64_t write = __atomic_load_n(&c->write, __ATOMIC_RELAXED),
+           read = __atomic_load_n(&c->read, __ATOMIC_RELAXED);
   uint64_t next = foreign(read, mine) ? mine | (uint64_t)SEVERAL << BLOCK_SHIFT : mine;
   if (next != read) __atomic_store_n(&c->read, next, __ATOMIC_RELAXED);
   if (foreign(write, mine) && !ordered(w, write)) race_report(w, a, word, write, "reads", "wrote");
@@ -144,15 +151,18 @@ static inline void word_read(Warp *w, const Access *a, uint64_t word, uint64_t m
 
 static inline void word_write(Warp *w, const Access *a, uint64_t word, uint64_t mine) {
   Cell *c = &a->in->cell[word];
-  uint64_t write = __atomic_load_n(&c->write, __ATOMIC_RELAXED), read = __atomic_load_n(&c->read, __ATOMIC_RELAXED);
+  uint64_t write = __atomic_load_n(&c->write, __ATOMIC_RELAXED),
+           read = __atomic_load_n(&c->read, __ATOMIC_RELAXED);
   __atomic_store_n(&c->write, mine, __ATOMIC_RELAXED);
   if (foreign(write, mine) && !ordered(w, write)) race_report(w, a, word, write, "writes", "wrote");
-  else if (foreign(read, mine) && (block_of(read) != SEVERAL || !w->block->nacquired) && !ordered(w, read))
+  else if (foreign(read, mine) && (block_of(read) != SEVERAL || !w->block->nacquired) &&
+           !ordered(w, read))
     race_report(w, a, word, read, "writes", "read");
 }
 
 /* First and last word of an access that are wholly its own: halves of a word may be two blocks'. */
-static bool words_of(const Access *a, uint64_t at, uint64_t bytes, uint64_t *first, uint64_t *last) {
+static bool words_of(const Access *a, uint64_t at, uint64_t bytes, uint64_t *first,
+                     uint64_t *last) {
   *first = (at - a->base + 3) / 4, *last = (at - a->base + bytes) / 4;
   return *first < *last;
 }

@@ -31,7 +31,8 @@ static Mistake *mistake_place(Launch *l, SimFault fault, uint32_t pc, uint32_t b
   return m;
 }
 
-void fault_report(const Warp *w, SimFault fault, uint32_t pc, uint32_t lane, const char *format, ...) {
+void fault_report(const Warp *w, SimFault fault, uint32_t pc, uint32_t lane, const char *format,
+                  ...) {
   Block *b = w->block;
   Launch *l = b->launch;
   char text[600];

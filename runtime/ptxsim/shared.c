@@ -37,7 +37,8 @@ void shared_clear(Block *b) {
 static void epochs_wrap(Block *b) {
   size_t n = b->shared_bytes >> b->f->granule;
   for (size_t i = 0; i < n; i++) {
-    if (b->shadow_write[i] && epoch_of(b->shadow_write[i]) != FLIGHT) b->shadow_write[i] = OLD << EPOCH_SHIFT;
+    if (b->shadow_write[i] && epoch_of(b->shadow_write[i]) != FLIGHT)
+      b->shadow_write[i] = OLD << EPOCH_SHIFT;
     b->shadow_read[i] = 0;
   }
   b->epoch = FIRST;
@@ -58,7 +59,8 @@ void shared_warp_sync(Warp *w) {
   size_t n = b->shared_bytes >> b->f->granule;
   for (size_t i = 0; i < n; i++)
     if (epoch_of(b->shadow_write[i]) == b->epoch && warp_of(b->shadow_write[i]) == w->index)
-      b->shadow_write[i] = mark_write(w, b->shadow_write[i] & 63) & ~((uint32_t)SYNC_MAX << SYNC_SHIFT);
+      b->shadow_write[i] =
+          mark_write(w, b->shadow_write[i] & 63) & ~((uint32_t)SYNC_MAX << SYNC_SHIFT);
   w->sync = 1;
 }
 
@@ -68,15 +70,15 @@ void shared_describe(const Block *b, uint64_t at, SimText *out) {
   for (uint32_t i = 0; i < b->f->npart; i++) {
     const SharedPart *p = &b->f->part[i];
     if (at - p->offset < p->bytes) {
-      sim_text_add(out, "byte %llu of %s (shared memory + %llu)", (unsigned long long)(at - p->offset), p->name,
-                   (unsigned long long)at);
+      sim_text_add(out, "byte %llu of %s (shared memory + %llu)",
+                   (unsigned long long)(at - p->offset), p->name, (unsigned long long)at);
       return;
     }
   }
   sim_text_add(out, "shared memory + %llu", (unsigned long long)at);
 }
 
-/* Tells of a granule that a lane should not have touched; `by` is the mark that stands against it. */
+/* Tells of a granule that a lane should not have touched; `by` is the mark against it. */
 static void shared_report(Warp *w, const Access *a, uint32_t lane, uint64_t i, SimFault fault,
                           const char *does, const char *other, uint32_t by) {
   SimText where = {0};
@@ -84,14 +86,15 @@ static void shared_report(Warp *w, const Access *a, uint32_t lane, uint64_t i, S
   if (fault == SIM_FAULT_UNINITIALISED)
     fault_report(w, fault, a->pc, lane, "reads %s, which nobody wrote", where.text);
   else if (fault == SIM_FAULT_ASYNC)
-    fault_report(w, fault, a->pc, lane, "%s %s while an asynchronous copy of thread %u to it is under way",
-                 does, where.text, warp_of(by) * LANES + (by & 63));
+    fault_report(w, fault, a->pc, lane,
+                 "%s %s while an asynchronous copy of thread %u to it is under way", does,
+                 where.text, warp_of(by) * LANES + (by & 63));
   else if (warp_of(by) == SEVERAL)
-    fault_report(w, fault, a->pc, lane, "%s %s, which several warps %s, with no barrier between", does,
-                 where.text, other);
+    fault_report(w, fault, a->pc, lane, "%s %s, which several warps %s, with no barrier between",
+                 does, where.text, other);
   else
-    fault_report(w, fault, a->pc, lane, "%s %s, which a thread of warp %u%s %s, with no %s between", does,
-                 where.text, warp_of(by), warp_of(by) == w->index ? ", its own," : "", other,
+    fault_report(w, fault, a->pc, lane, "%s %s, which a thread of warp %u%s %s, with no %s between",
+                 does, where.text, warp_of(by), warp_of(by) == w->index ? ", its own," : "", other,
                  warp_of(by) == w->index ? "bar.warp.sync" : "barrier");
   sim_text_release(&where);
 }
@@ -118,14 +121,17 @@ static void read_slow(Warp *w, const Access *a) {
       uint32_t mark = b->shadow_write[i];
       b->shadow_read[i] = read_merge(b->shadow_read[i], mark_read(w));
       if (!mark) shared_report(w, a, lane, i, SIM_FAULT_UNINITIALISED, "reads", "", mark);
-      else if (epoch_of(mark) == FLIGHT) shared_report(w, a, lane, i, SIM_FAULT_ASYNC, "reads", "", mark);
-      else if (write_races(w, mark, lane)) shared_report(w, a, lane, i, SIM_FAULT_RACE, "reads", "wrote", mark);
+      else if (epoch_of(mark) == FLIGHT)
+        shared_report(w, a, lane, i, SIM_FAULT_ASYNC, "reads", "", mark);
+      else if (write_races(w, mark, lane))
+        shared_report(w, a, lane, i, SIM_FAULT_RACE, "reads", "wrote", mark);
     }
 }
 
 /* Four granules at a time: notes the reader, and says which need a look. */
 static inline Four read_four(Block *b, uint64_t i, uint32_t epoch, uint32_t mine) {
-  Four write, read, several = (Four){0} + ((mine & ~((uint32_t)63 << WARP_SHIFT)) | (uint32_t)SEVERAL << WARP_SHIFT);
+  const uint32_t many = (mine & ~((uint32_t)63 << WARP_SHIFT)) | (uint32_t)SEVERAL << WARP_SHIFT;
+  Four write, read, several = (Four){0} + many;
   memcpy(&write, b->shadow_write + i, sizeof write);
   memcpy(&read, b->shadow_read + i, sizeof read);
   Four e = write >> EPOCH_SHIFT;
@@ -151,7 +157,8 @@ void shared_read(Warp *w, const Access *a) {
     return;
   }
   if (a->packed)
-    for (uint32_t i = 0; i < LANES * words; i += 4) four |= read_four(b, a->address[0] / 4 + i, b->epoch, mine);
+    for (uint32_t i = 0; i < LANES * words; i += 4)
+      four |= read_four(b, a->address[0] / 4 + i, b->epoch, mine);
   else EACH_LANE(lane, a->mask) {
     uint64_t at = a->address[lane] / 4;
     if (at == before) continue;
@@ -167,7 +174,8 @@ void shared_read(Warp *w, const Access *a) {
 /* Two lanes of one store at the same place with different values. */
 static bool same_value(const Warp *w, const Access *a, uint32_t lane, uint32_t other) {
   const Instruction *n = a->n;
-  if (n->kind != KIND_STORE || !(a->mask >> other & 1) || a->address[other] != a->address[lane]) return false;
+  if (n->kind != KIND_STORE || !(a->mask >> other & 1) || a->address[other] != a->address[lane])
+    return false;
   for (uint32_t v = 0; v < n->vector; v++) {
     const uint8_t *x = warp_vector(w, n->from[1 + v]);
     uint32_t each = n->from[1 + v] & CONSTANT ? (n->size < 4 ? 4 : n->size) : n->register_bytes;
@@ -183,7 +191,8 @@ static void write_slow(Warp *w, const Access *a) {
     for (uint64_t i = a->address[lane] >> g; i <= (a->address[lane] + a->bytes - 1) >> g; i++) {
       uint32_t write = b->shadow_write[i], read = b->shadow_read[i];
       b->shadow_write[i] = mark_write(w, lane);
-      if (epoch_of(write) == FLIGHT) shared_report(w, a, lane, i, SIM_FAULT_ASYNC, "writes", "", write);
+      if (epoch_of(write) == FLIGHT)
+        shared_report(w, a, lane, i, SIM_FAULT_ASYNC, "writes", "", write);
       else if (write_races(w, write, lane)) {
         if (warp_of(write) == w->index && same_value(w, a, lane, write & 63)) continue;
         shared_report(w, a, lane, i, SIM_FAULT_RACE, "writes", "wrote", write);
@@ -206,10 +215,12 @@ void shared_write(Warp *w, const Access *a) {
     return;
   }
   EACH_LANE(lane, a->mask)
-    for (uint32_t i = 0; i < words; i++) look |= touched(b, a->address[lane] / 4 + i, b->epoch, mine);
+    for (uint32_t i = 0; i < words; i++)
+      look |= touched(b, a->address[lane] / 4 + i, b->epoch, mine);
   if (!look) {
     EACH_LANE(lane, a->mask)
-      for (uint32_t i = 0; i < words; i++) b->shadow_write[a->address[lane] / 4 + i] = mark_write(w, lane);
+      for (uint32_t i = 0; i < words; i++)
+        b->shadow_write[a->address[lane] / 4 + i] = mark_write(w, lane);
     EACH_LANE(lane, a->mask) look |= b->shadow_write[a->address[lane] / 4] != mark_write(w, lane);
   }
   if (look) write_slow(w, a);
@@ -226,5 +237,6 @@ void shared_in_flight(Warp *w, const Access *a) {
 
 void shared_landed(Warp *w, uint32_t lane, uint32_t at, uint32_t bytes) {
   uint32_t g = w->block->f->granule;
-  for (uint32_t i = at >> g; i <= (at + bytes - 1) >> g; i++) w->block->shadow_write[i] = mark_write(w, lane);
+  for (uint32_t i = at >> g; i <= (at + bytes - 1) >> g; i++)
+    w->block->shadow_write[i] = mark_write(w, lane);
 }

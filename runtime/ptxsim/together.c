@@ -7,7 +7,8 @@
 
 /* The lane that a lane reads; false: its own, the other is out of the segment. */
 static bool shuffle_lane(uint32_t mode, uint32_t lane, uint32_t b, uint32_t c, uint32_t *from) {
-  uint32_t segment = c >> 8 & 31, most = (lane & segment) | (c & 31 & ~segment), least = lane & segment;
+  uint32_t segment = c >> 8 & 31, most = (lane & segment) | (c & 31 & ~segment),
+           least = lane & segment;
   int32_t j = (int32_t)lane, offset = (int32_t)(b & 31);
   bool inside;
   switch (mode) {
@@ -51,7 +52,9 @@ void warp_vote(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
     warp_result(w, n->to[0], 4, mask, out);
     return;
   }
-  bool result = n->mode == VOTE_ALL ? yes == members : n->mode == VOTE_ANY ? yes != 0 : !yes || yes == members;
+  bool result = n->mode == VOTE_ALL   ? yes == members
+                : n->mode == VOTE_ANY ? yes != 0
+                                      : !yes || yes == members;
   Mask *p = &w->predicate[n->to[0]];
   *p = result ? *p | mask : *p & ~mask;
 }
@@ -64,7 +67,9 @@ void warp_matrix(Warp *w, const Instruction *n, uint32_t pc, Mask mask) {
   Mask rows = n->vector == 4 ? ALL_LANES : lane_bit(8u * n->vector) - 1;
   Access a;
   if (!warp_together(w, pc, ALL_LANES, mask, "ldmatrix")) return;
-  if (!access_begin(w, n, pc, (Where){SPACE_SHARED, n->wide, n->from[0], n->immediate, 16}, rows, &a)) return;
+  if (!access_begin(w, n, pc, (Where){SPACE_SHARED, n->wide, n->from[0], n->immediate, 16}, rows,
+                    &a))
+    return;
   access_read(w, &a);
   for (uint32_t j = 0; j < n->vector; j++) {
     uint16_t element[8][8];
