@@ -207,22 +207,42 @@ static inline uint32_t touched(const Block *b, uint64_t i, uint32_t epoch, uint3
   return (e == epoch) | (e == FLIGHT) | (r >> EPOCH_SHIFT == epoch && r != mine);
 }
 
+/* The same of four. */
+static inline Four touched_four(const Block *b, uint64_t i, uint32_t epoch, uint32_t mine) {
+  Four write, read;
+  memcpy(&write, b->shadow_write + i, sizeof write);
+  memcpy(&read, b->shadow_read + i, sizeof read);
+  Four e = write >> EPOCH_SHIFT;
+  return (Four)(e == epoch) | (Four)(e == FLIGHT) |
+         ((Four)(read >> EPOCH_SHIFT == epoch) & (Four)(read != mine));
+}
+
+/* Whether the store may race: then it is looked at lane by lane. */
+static uint32_t writes_touch(const Block *b, const Access *a, uint32_t mine) {
+  uint32_t words = a->bytes / 4, lane, look = 0;
+  Four four = {0};
+  EACH_LANE(lane, a->mask) {
+    uint64_t first = a->address[lane] / 4;
+    if (words == 4) four |= touched_four(b, first, b->epoch, mine);
+    else for (uint32_t i = 0; i < words; i++) look |= touched(b, first + i, b->epoch, mine);
+  }
+  return look | four[0] | four[1] | four[2] | four[3];
+}
+
 void shared_write(Warp *w, const Access *a) {
   Block *b = w->block;
-  uint32_t mine = mark_read(w), words = a->bytes / 4, lane, look = 0;
-  if (b->f->granule != 2 || a->bytes < 4) {
+  uint32_t words = a->bytes / 4, lane, look = 0;
+  if (b->f->granule != 2 || a->bytes < 4 || writes_touch(b, a, mark_read(w))) {
     write_slow(w, a);
     return;
   }
-  EACH_LANE(lane, a->mask)
-    for (uint32_t i = 0; i < words; i++)
-      look |= touched(b, a->address[lane] / 4 + i, b->epoch, mine);
-  if (!look) {
-    EACH_LANE(lane, a->mask)
-      for (uint32_t i = 0; i < words; i++)
-        b->shadow_write[a->address[lane] / 4 + i] = mark_write(w, lane);
-    EACH_LANE(lane, a->mask) look |= b->shadow_write[a->address[lane] / 4] != mark_write(w, lane);
+  EACH_LANE(lane, a->mask) {
+    const Four mark = (Four){0} + mark_write(w, lane);
+    uint32_t *to = b->shadow_write + a->address[lane] / 4;
+    if (words == 4) memcpy(to, &mark, sizeof mark);
+    else for (uint32_t i = 0; i < words; i++) to[i] = mark[0];
   }
+  EACH_LANE(lane, a->mask) look |= b->shadow_write[a->address[lane] / 4] != mark_write(w, lane);
   if (look) write_slow(w, a);
 }
 
