@@ -113,6 +113,12 @@ test: setup
 	@$(MAKE) --no-print-directory -j2 sanitized
 	@BUILD=$(BUILD) tests/run.sh tests/list
 
+# On a CUDA device, with what is built here and nothing that is installed by it; DRIVER=sim: without one.
+check-gpu:
+	@LLVM_CONFIG=$(LLVM_CONFIG) tests/check_gpu.sh --needs
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/tests/gpu_kernels
+	@BUILD=$(BUILD) DRIVER=$(DRIVER) tests/check_gpu.sh
+
 # ---- what people type --------------------------------------------------------------------------
 
 setup:
@@ -145,6 +151,7 @@ help:
 	@echo "make            build $(BUILD)/lcwc"
 	@echo "make demo       train the 50-layer sigmoid MLP with and without LCW, leave curves to look at"
 	@echo "make test       every test; ends in N passed, N failed, N skipped"
+	@echo "make check-gpu  kernels, training and speed on a CUDA device; DRIVER=sim tries it without one"
 	@echo "make bench      speed: against PyTorch, the roofline, and the lowerings against each other"
 	@echo "make layers     which file includes which: the order of STYLE and DESIGN holds"
 	@echo "make wc         sizes of files and functions"
@@ -154,6 +161,6 @@ help:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all programs sanitized test setup demo bench layers wc bless install clean help
+.PHONY: all programs sanitized test check-gpu setup demo bench layers wc bless install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# cuda_train.sh: networks trained on the simulated CUDA device with all its checks, held against the
+# cuda_train.sh: networks trained on the simulated CUDA device with all its checks (or where CUDA_OPTIONS says), held against the
 # host: the loss of the tenth step, and of the test samples after it, in every lowering and precision.
 # Ends in N passed, N failed, N skipped.
 lcwc=${BUILD:-build}/lcwc
@@ -23,7 +23,9 @@ if "$lcwc" info | grep -q 'CUDA compiler  *none'; then
   echo "0 passed, 0 failed, 1 skipped"
   exit 0
 fi
-cuda="--device=cuda --driver=sim --sim-checks=all"
+cuda=${CUDA_OPTIONS:---device=cuda --driver=sim --sim-checks=all}
+one=--sim-threads=1 # the simulated device only
+[ -z "$CUDA_OPTIONS" ] || one=
 for net in tiny halves mlp bn dropout; do
   file=tests/whole/$net.lcwnet
   name=$(sed -n 's/^net \([a-z_0-9]*\).*/\1/p' "$file" | head -1)
@@ -34,6 +36,6 @@ for net in tiny halves mlp bn dropout; do
   verdict "$net, tf32" "$(loss "$file" "$name" --precision=tf32 $cuda)" "$host" 5e-3
   verdict "$net, bf16" "$(loss "$file" "$name" --precision=bf16 $cuda)" "$host" 5e-2
 done
-verdict "two runs, the same" "$(loss tests/whole/tiny.lcwnet tiny $cuda)" "$(loss tests/whole/tiny.lcwnet tiny $cuda --sim-threads=1)" 0
+verdict "two runs, the same" "$(loss tests/whole/tiny.lcwnet tiny $cuda)" "$(loss tests/whole/tiny.lcwnet tiny $cuda $one)" 0
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
