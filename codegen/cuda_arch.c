@@ -75,10 +75,18 @@ static double block_work(const Kernel *k, const CudaLaunch *l, double blocks) {
   return (double)l->rows * l->columns * l->slab * l->slabs;
 }
 
+/* By the number of its multiplications: a warp's FFMA does 32, its mma.sync 16 x 8 x 8 or 16. */
+uint32_t cuda_unrolled(const Kernel *k, const CudaLaunch *l, const SassCount *n) {
+  static const uint32_t work[PRECISIONS] = {32, 1024, 2048};
+  uint32_t slab = l->rows * l->columns * l->slab / (l->block / 32) / work[k->precision];
+  return slab && n->multiplies > slab ? (n->multiplies + slab / 2) / slab : 1;
+}
+
 /* Instructions that a warp issues. */
-static double warp_issues(const CudaLaunch *l, const SassCount *n) {
+static double warp_issues(const Kernel *k, const CudaLaunch *l, const SassCount *n) {
   if (!n) return 0;
-  return l->slabs ? (double)n->loop * l->slabs + n->total - n->loop : n->total;
+  if (!l->slabs) return n->total;
+  return (double)n->loop * l->slabs / cuda_unrolled(k, l, n) + n->total - n->loop;
 }
 
 CudaEstimate cuda_estimate(const CudaArch *a, const Kernel *k, const CudaLaunch *launch,
@@ -89,7 +97,7 @@ CudaEstimate cuda_estimate(const CudaArch *a, const Kernel *k, const CudaLaunch 
   double hertz = a->clock * 1e6;
   uint32_t rate = a->rate[launch->slabs ? k->precision : PRECISION_FP32];
   double work = turns * block_work(k, launch, blocks) / rate;
-  double issues = turns * warp_issues(launch, count) * (launch->block / 32) / CUDA_SCHEDULERS;
+  double issues = turns * warp_issues(k, launch, count) * (launch->block / 32) / CUDA_SCHEDULERS;
   e.part[BOUND_COMPUTE] = (work > issues ? work : issues) / hertz;
   e.part[BOUND_BANDWIDTH] = (double)k->bytes / a->bytes;
   for (CudaBound i = 0; i < BOUND_COUNT; i++)

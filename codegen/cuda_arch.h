@@ -51,6 +51,8 @@ extern const char *const cuda_bound[BOUND_COUNT]; /* "compute", "bandwidth", "la
 /* From the end of a kernel of a graph to the start of the next that needs it: an assumption. */
 #define CUDA_LAUNCH_SECONDS 1.5e-6
 
+/* Slabs of K that the main loop takes at a time: more than 1 if it was unrolled. */
+uint32_t cuda_unrolled(const Kernel *k, const CudaLaunch *launch, const SassCount *count);
 /* One launch. Compute: multiply-adds and instructions of the busiest processor, each at its full
  * rate; a loop that is not over slabs of K counts as if it ran once. Bandwidth: every argument
  * once. `count`: of a cubin, or NULL. */

@@ -137,7 +137,7 @@ double entry_of_peak(const Inspection *x, const Entry *e) {
 }
 
 double figures_loop(const Figures *f) {
-  return f->launch.slab ? f->count.loop * 32.0 / f->launch.slab : 0;
+  return f->unrolled ? f->count.loop * 32.0 / (f->launch.slab * f->unrolled) : 0;
 }
 
 /* ---- the command --------------------------------------------------------------------------- */

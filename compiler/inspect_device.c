@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "edits.h"
 #include "inspection.h"
 
 /* ---- the architecture ------------------------------------------------------------------------ */
@@ -45,6 +46,7 @@ static void figures_take(const Inspection *x, const Kernel *k, const SassCount *
   f->shared = f->launch.shared;
   if (count) {
     f->count = *count;
+    f->unrolled = f->launch.slabs ? cuda_unrolled(k, &f->launch, count) : 0;
     f->shared += count->shared;
     f->occupancy = cuda_occupancy(x->arch, f->launch.block, count->registers, f->shared);
   }
@@ -55,7 +57,7 @@ static void figures_take(const Inspection *x, const Kernel *k, const SassCount *
 static bool compiler_named(const CudaBuild *b) { return b->nvrtc || b->compiler == COMPILER_NVRTC; }
 
 /* The cubin's counts; NULL in `count` if nothing here makes cubins. False: c->exit. */
-static bool program_compile(Inspection *x, bool must, const SassCount **count) {
+static bool program_count(Inspection *x, bool must, const SassCount **count) {
   Compile *c = x->c;
   Text why;
   text_init(&why, &c->perm);
@@ -73,11 +75,17 @@ static bool program_compile(Inspection *x, bool must, const SassCount **count) {
 
 bool device_figures(Inspection *x, bool must) {
   const Program *p = x->c->program;
-  const SassCount *count;
-  if (!precisions_fit(x) || !program_compile(x, must, &count)) return false;
+  const SassCount *count, *emitted = NULL;
+  bool edits = x->c->cuda.folder != NULL;
+  if (!precisions_fit(x) || !program_count(x, must || edits, &count)) return false;
+  if (edits) emitted = count;
+  if (edits && (!edits_read(x->c) || !program_count(x, true, &count))) return false;
   Figures *f = NEW_ARRAY(&x->c->perm, Figures, p->nkernel);
-  for (uint32_t i = 0; i < p->nkernel; i++)
-    figures_take(x, p->kernel[i], count ? &count[i] : NULL, &f[i]);
+  for (uint32_t i = 0; i < p->nkernel; i++) {
+    const Kernel *k = p->kernel[i], *text = k->launch.text ? k->launch.text : k;
+    figures_take(x, k, count ? &count[i] : NULL, &f[i]);
+    if (edits && x->c->cuda.edited[text->index]) f[i].emitted = &emitted[i];
+  }
   x->figures = f;
   double clocks = 2.0 * x->arch->processors * x->arch->clock * 1e6;
   x->peak = (Roofline){clocks * x->arch->rate[x->c->precision], x->arch->bytes};

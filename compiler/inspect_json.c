@@ -14,9 +14,10 @@ static void loop_json(const Figures *f, Text *out) {
   const SassCount *n = &f->count;
   text_add(out, ",\"slab\":%u,\"slabs\":%u", f->launch.slab, f->launch.slabs);
   if (n->loop)
-    text_add(out, ",\"loop\":%u,\"loop_per_32\":%.6g,\"loop_%s\":%u,\"loop_shared_loads\":%u,"
-             "\"loop_copies\":%u,\"loop_global\":%u", n->loop, figures_loop(f),
-             n->matrix ? "hmma" : "ffma", n->multiplies, n->shared_loads, n->copies, n->global);
+    text_add(out, ",\"loop\":%u,\"unrolled\":%u,\"loop_per_32\":%.6g,\"loop_%s\":%u,"
+             "\"loop_shared_loads\":%u,\"loop_copies\":%u,\"loop_global\":%u", n->loop, f->unrolled,
+             figures_loop(f), n->matrix ? "hmma" : "ffma", n->multiplies, n->shared_loads,
+             n->copies, n->global);
 }
 
 static void figures_json(const Inspection *x, const Figures *f, Text *out) {
@@ -33,6 +34,10 @@ static void figures_json(const Inspection *x, const Figures *f, Text *out) {
              "\"occupancy\":%.6g,\"instructions\":%u", n->registers, n->spills, f->occupancy.blocks,
              cuda_held[f->occupancy.by], f->occupancy.share, n->total);
   if (f->launch.slabs) loop_json(f, out);
+  n = f->emitted;
+  if (n)
+    text_add(out, ",\"emitted\":{\"registers\":%u,\"spills\":%u,\"instructions\":%u,\"loop\":%u}",
+             n->registers, n->spills, n->total, n->loop);
 }
 
 static void entry_json(const Inspection *x, const Entry *e, Text *out) {
@@ -52,6 +57,7 @@ static void entry_json(const Inspection *x, const Entry *e, Text *out) {
   if (step > 0)
     text_add(out, ",\"ms\":%.6f,\"share\":%.5f,\"gflops\":%.3f,\"of_peak\":%.5f", e->seconds * 1e3,
              e->seconds / step, entry_rate(e) * 1e-9, entry_of_peak(x, e));
+  if (e->kernel->launch.text) text_add(out, ",\"text_of\":\"%s\"", e->kernel->launch.text->name);
   if (e->figures) figures_json(x, e->figures, out);
   list_json("layers", &layers, out);
   list_json("fused", &e->fused, out);

@@ -47,8 +47,9 @@ static void heading_print(const Inspection *x, Text *out) {
   layers_print(x, out);
   if (x->arch) device_print(x, out);
   if (x->arch)
-    text_add(out, "%s %.3f ms at best, %u launches\n", inspect_phase[x->phase], t->seconds * 1e3,
-             t->launches);
+    text_add(out, "%s %.3f ms at best, %u launches; the program has %u kernels, %u texts\n",
+             inspect_phase[x->phase], t->seconds * 1e3, t->launches, x->c->program->nkernel,
+             cuda_texts(x->c->program->kernel, x->c->program->nkernel));
   else if (t->seconds > 0)
     text_add(out, "step %.3f ms, %u launches; %u threads, peak %.1f GFLOP/s, memory %.1f GB/s\n",
              t->seconds * 1e3, t->launches, x->threads, x->peak.flops * 1e-9, x->peak.bytes * 1e-9);
@@ -85,6 +86,16 @@ static void figures_print(const Inspection *x, const Figures *f, Text *out) {
   text_add(out, "  %-9s ", cuda_bound[f->estimate.by]);
 }
 
+/* Whose text it is, and what was emitted if somebody has edited that. */
+static void text_details_print(const Entry *e, Text *out) {
+  const Kernel *text = e->kernel->launch.text;
+  const SassCount *n = e->figures->emitted;
+  if (text) text_add(out, "      by the text of %s, with other numbers\n", text->name);
+  if (n)
+    text_add(out, "      edited; as emitted: %u instructions, %u in the loop, %u registers, %u "
+             "spills\n", n->total, n->loop, n->registers, n->spills);
+}
+
 /* Why not more blocks, what the instructions are, where the time goes. */
 static void device_details_print(const Inspection *x, const Figures *f, Text *out) {
   const SassCount *n = &f->count;
@@ -94,7 +105,8 @@ static void device_details_print(const Inspection *x, const Figures *f, Text *ou
              "lack of %s\n", n->total, f->launch.block, cuda_held[f->occupancy.by]);
   if (figures_loop(f) > 0)
     text_add(out, "      loop over K by %u: %u instructions, %u of them %s, %u LDSM and LDS, %u "
-             "LDGSTS, %u LDG and STG\n", f->launch.slab, n->loop, n->multiplies,
+             "LDGSTS, %u LDG and STG\n", f->launch.slab * f->unrolled, n->loop,
+             n->multiplies,
              n->matrix ? "HMMA" : "FFMA", n->shared_loads, n->copies, n->global);
   text_add(out, "      a launch at best: compute %.2f us, bandwidth %.2f us, launch %.2f us\n",
            part[BOUND_COMPUTE] * 1e6, part[BOUND_BANDWIDTH] * 1e6, part[BOUND_LAUNCH] * 1e6);
@@ -127,7 +139,7 @@ static void entry_print(const Inspection *x, const Entry *e, Text *out) {
   text_add(out, " %s\n", e->kernel->name);
   parts_print(&e->fused, "      fused: ", "; ", out);
   parts_print(&e->refused, "      not fused with ", "\n      not fused with ", out);
-  if (e->figures) device_details_print(x, e->figures, out);
+  if (e->figures) text_details_print(e, out), device_details_print(x, e->figures, out);
   places_print(x, e, out);
 }
 

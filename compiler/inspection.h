@@ -13,9 +13,11 @@
 typedef struct {
   CudaLaunch launch;
   uint32_t shared;                 /* bytes of a block, static ones included */
-  SassCount count;                 /* these two need a cubin */
+  SassCount count;                 /* these need a cubin: */
+  uint32_t unrolled;               /* slabs of K in its loop; 0: no such loop */
   CudaOccupancy occupancy;
   CudaEstimate estimate;
+  const SassCount *emitted;        /* --kernels: what is edited was this; NULL: it is not edited */
 } Figures;
 
 typedef struct {
@@ -72,7 +74,8 @@ typedef struct {
 bool fail_on_parse(Compile *c, const char *list, FailOn *out);
 /* The one architecture of --target, sm_80 by default: x->arch. False: exit 2. */
 bool device_choose_arch(Inspection *x, const char *target);
-/* x->figures of every kernel of the program. `must`: without a cubin it is exit 4, else a note. */
+/* x->figures of every kernel of the program. `must`: without a cubin it is exit 4, else a note.
+ * Kernels of --kernels=DIR are shown beside what is emitted; if they are right, `train` asks. */
 bool device_figures(Inspection *x, bool must);
 /* A sentence on stderr for each kernel that fails. False: exit 6. */
 bool device_judge(Inspection *x, const FailOn *f);

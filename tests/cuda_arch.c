@@ -85,6 +85,10 @@ static void time_of_contraction(void **state) {
   assert_float_equal(e.part[BOUND_COMPUTE], 3 * 8192 / 1.41e9, 1e-12);
   e = cuda_estimate(a, &k, &l, &many);
   assert_float_equal(e.part[BOUND_COMPUTE], 3 * (8 * 600 + 1000) * 2 / 1.41e9, 1e-12);
+  const SassCount twice = {.loop = 1200, .multiplies = 128, .total = 2200};
+  e = cuda_estimate(a, &k, &l, &twice); /* 64 HMMA a slab: unrolled to two */
+  assert_float_equal(e.part[BOUND_COMPUTE], 3 * (4 * 1200 + 1000) * 2 / 1.41e9, 1e-12);
+  assert_int_equal(cuda_unrolled(&k, &l, &few), 1);
   l.grid[0] = 4;
   assert_float_equal(cuda_estimate(a, &k, &l, NULL).part[BOUND_COMPUTE], 8192 / 1.41e9, 1e-12);
 }

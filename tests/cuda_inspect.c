@@ -35,6 +35,7 @@ static const Row row[] = {
     {INSPECT " --precision=bf16 --kernel=hidden_1_linear_wgrad", 0, "loop over K by 64: ", ""},
     {INSPECT " --phase=eval", 0, "loss of each sample", ""},
     {INSPECT " --target=sm_90 --lower=fused:update", 0, "H100 SXM", ""},
+    {INSPECT " --kernels=nowhere", 3, "", "--kernels=nowhere"},
     {INSPECT " --fail-on=spills", 0, "hidden_0_linear_fwd", ""},
     {INSPECT " --fail-on=spills,occupancy:0.01", 0, "hidden_0_linear_fwd", ""},
     {INSPECT " --fail-on=occupancy:0.9", 6, "hidden_0_linear_fwd",
@@ -151,6 +152,32 @@ static void loops_check(Tally *t, const Process *how, const char *target, const 
   json_decref(j);
 }
 
+/* ---- edited kernels -------------------------------------------------------------------------- */
+
+/* An unrolled loop is seen beside the one that was emitted; the others are as they were. */
+static void edits_check(Tally *t, const Process *how) {
+  process_run(how, "lcwc emit small.lcwnet mlp --emit=cuda --precision=tf32 -o edited");
+  const Ran *r = process_run(
+      how, "/bin/sh -c 'sed -i \"s/unroll 1$/unroll 2/\" edited/*_1_linear_dgrad.cu'");
+  tally(t, r->code == 0, "sed: %s", r->err);
+  json_t *j = json_run(t, how, INSPECT " --precision=tf32 --kernels=edited --json"), *k;
+  size_t i, edited = 0;
+  json_array_foreach(json_object_get(j, "kernels"), i, k) {
+    json_t *was = json_object_get(k, "emitted");
+    if (!was) continue;
+    tally(t, strstr(word(k, "name"), "_1_linear_dgrad") && number(k, "unrolled") == 2 &&
+                 number(k, "loop") > number(was, "loop") &&
+                 fabs(number(k, "loop_per_32") / number(was, "loop") - 1) < 0.2,
+          "%s: %g instructions in the loop, emitted %g", word(k, "name"), number(k, "loop"),
+          number(was, "loop"));
+    edited++;
+  }
+  tally(t, edited == 1, "%zu kernels are edited", edited);
+  json_decref(j);
+  const Row row = {INSPECT " --precision=tf32 --kernels=edited", 0, "edited; as emitted: ", ""};
+  row_run(t, how, &row);
+}
+
 /* ---- without a compiler -------------------------------------------------------------------- */
 
 /* No NVRTC, with clang or without: figures of the description only, and it is said why. */
@@ -184,6 +211,7 @@ int main(void) {
   if (strstr(process_run(&how, "lcwc info")->out, "NVRTC")) {
     for (size_t i = 0; i < COUNT_OF(row); i++) row_run(&t, &how, &row[i]);
     object_check(&t, &how);
+    edits_check(&t, &how);
     for (size_t i = 0; i < COUNT_OF(other); i++)
       loops_check(&t, &how, other[i].target, other[i].precision);
   } else {
