@@ -8,7 +8,7 @@
  * the generator adapts the table.
  *
  * usage: sim_bugs [nvrtc|clang|text [NAME]]: with this compiler, else the first that is there; the
- * bugs whose name holds NAME. `text` prints the kernels. Skipped by name if no compiler is there. */
+ * bugs whose name holds NAME. `text` prints the kernels. Without a compiler it is skipped. */
 #include "cuda_trial.h"
 #include "graph.h" /* Scalar */
 #include "proof_kernels.h"
@@ -35,23 +35,23 @@ static void map_make(Kernel *k) {
   k->instr[3] = (Instr){.op = I_STORE, .a = 2, .b = 0};
 }
 
-/*  name          proof           precision  tile  change          shape                            */
-#define SUBJECTS(X)                                                                                  \
-  X(forward,      linear_forward, TF32,      1,    nothing,        .batch = 130, .in = 196,          \
-                                                                   .out = 132, .copy = true)         \
-  X(dgrad,        linear_dgrad,   FP32,      2,    nothing,        .batch = 66, .in = 70, .out = 50, \
-                                                                   .plain = true)                    \
-  X(wgrad,        linear_wgrad,   BF16,      2,    nothing,        .batch = 300, .in = 72,           \
-                                                                   .out = 136)                       \
-  X(update,       linear_update,  TF32,      2,    nothing,        .batch = 70, .in = 130,           \
-                                                                   .out = 72, .copy = true)          \
-  X(summed,       linear_forward, TF32,      2,    proof_add_sums, .batch = 130, .in = 68,           \
-                                                                   .out = 132, .copy = true)         \
-  X(convolution,  conv_forward,   TF32,      2,    nothing,        .batch = 3, .in = 8, .out = 40,   \
-                                                                   .size = 10, .copy = true)         \
-  X(map,          linear_forward, FP32,      0,    map_make,       .batch = 1, .in = 1, .out = 1)     \
-  X(statistics,   bn_backward,    FP32,      0,    nothing,        .batch = 5, .in = 40, .size = 6)  \
-  X(softmax,      softmax_loss,   FP32,      0,    nothing,        .batch = 20, .out = 100)          \
+/*  name          proof           precision  tile  change          shape                          */
+#define SUBJECTS(X)                                                                               \
+  X(forward,      linear_forward, TF32,      1,    nothing,        .batch = 130, .in = 196,       \
+                                                                   .out = 132, .copy = true)      \
+  X(dgrad,        linear_dgrad,   FP32,      2,    nothing,        .batch = 66, .in = 70,         \
+                                                                   .out = 50, .plain = true)      \
+  X(wgrad,        linear_wgrad,   BF16,      2,    nothing,        .batch = 300, .in = 72,        \
+                                                                   .out = 136)                    \
+  X(update,       linear_update,  TF32,      2,    nothing,        .batch = 70, .in = 130,        \
+                                                                   .out = 72, .copy = true)       \
+  X(summed,       linear_forward, TF32,      2,    proof_add_sums, .batch = 130, .in = 68,        \
+                                                                   .out = 132, .copy = true)      \
+  X(convolution,  conv_forward,   TF32,      2,    nothing,        .batch = 3, .in = 8, .out = 40, \
+                                                                   .size = 10, .copy = true)      \
+  X(map,          linear_forward, FP32,      0,    map_make,       .batch = 1, .in = 1, .out = 1) \
+  X(statistics,   bn_backward,    FP32,      0,    nothing,        .batch = 5, .in = 40, .size = 6) \
+  X(softmax,      softmax_loss,   FP32,      0,    nothing,        .batch = 20, .out = 100)       \
   X(long_softmax, softmax_loss,   FP32,      0,    nothing,        .batch = 3, .out = 2100)
 
 typedef enum {
@@ -68,7 +68,7 @@ static const struct {
   void (*change)(Kernel *);
   ProofShape shape;
 } subject[] = {
-#define X(name, proof, precision, tile, change, ...)                                                 \
+#define X(name, proof, precision, tile, change, ...)                                              \
   {#name, PROOF_##proof, PRECISION_##precision, tile, change, {__VA_ARGS__}},
   SUBJECTS(X)
 #undef X
@@ -93,7 +93,7 @@ typedef struct {
   const char *at, *find, *replace;
 } Bug;
 
-#define BUG(name, subject, fault, at, find, replace)                                                 \
+#define BUG(name, subject, fault, at, find, replace)                                              \
   {name, SUBJECT_##subject, SIM_FAULT_##fault, at, find, replace},
 static const Bug bug[] = {
 #include "sim_bugs.def"
