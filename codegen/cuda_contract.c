@@ -93,6 +93,10 @@ static bool contract_refused(Emit *e, const Contract *c) {
     text_add(e->why, "%s: two slabs need more shared memory than sm_%u has", k->name, e->o->arch);
     return true;
   }
+  if (c->shared > cuda_shared_limit(e->o->arch) - STATIC_SHARED) {
+    text_add(e->why, "%s: its sums need more shared memory than sm_%u has", k->name, e->o->arch);
+    return true;
+  }
   for (uint32_t i = 0; i < k->ninstr; i++) {
     const Instr *n = &k->instr[i];
     uint32_t parts = n->op == I_STORE ? (uint32_t)(IN_M | IN_N)

@@ -65,7 +65,7 @@ typedef struct {
   uint32_t stage;                  /* STAGE_COLUMN or STAGE_ROW: what uses them */
   const char *index, *start, *tile, *other; /* "n", "n0", "tile_n", "tile_m" */
   int extent;                      /* of the tile along `kept` */
-  int parts;                       /* of each sum within the block */
+  int parts, pitch;                /* of each sum within the block, and floats from one to the next */
   uint32_t count;                  /* how many sums */
   uint64_t tiles, others;          /* of the grid, along `kept` and along `gone` */
   uint64_t strip;                  /* tiles along `kept` that share a ticket */
@@ -86,10 +86,10 @@ bool sum_over(const Kernel *k, const Sums *s, uint32_t i); /* instruction i is o
 void sums_declare(Emit *e, uint32_t stage, AxisPart gone, int count);
 void shares_print(Emit *e, const Tile *t, const SumPlan *p); /* where they meet in shared memory */
 void prologue_print(Emit *e, const Tile *t, const SumPlan *p);
-/* From a thread's sums to those of its warp, in shared memory. */
+/* A thread's sums to shared memory. */
 void sums_share_print(Emit *e, const Tile *t, const Sums *s);
-/* From those to those of all tiles, and the stage that uses them. */
-bool sums_finish_print(Emit *e, const Tile *t, const Sums *s);
+/* From those to those of all tiles, and the stages that use them. */
+bool sums_finish_print(Emit *e, const Tile *t, const SumPlan *p);
 
 /* ---- elements: cuda_contract_epilogue.c -------------------------------------------------------- */
 

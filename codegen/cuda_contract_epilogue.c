@@ -208,5 +208,5 @@ bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p) {
   if (!p->over[OVER_M].count && !p->over[OVER_N].count) return true;
   if (p->workspace) emit_line(e, "float *partial = (float *)(workspace + %d);", PLAN_TICKETS);
   emit_line(e, "__syncthreads();");
-  return sums_finish_print(e, t, &p->over[OVER_M]) && sums_finish_print(e, t, &p->over[OVER_N]);
+  return sums_finish_print(e, t, p);
 }

@@ -2,11 +2,13 @@
  * much shared memory and workspace it needs.
  *
  * PROLOGUE sums run over K: `lanes` threads share four columns, shared memory joins them, and every
- * block does it for its own columns. EPILOGUE sums run over M or N: from a thread to its warp by
- * shuffles, to its block through shared memory, and from there, if the tile does not span all of
- * M (N), to all tiles: a block writes its sums to the workspace and takes a ticket; the last block
- * to arrive of a strip of tiles adds those of all blocks in the order of the tiles and runs
- * STAGE_COLUMN (STAGE_ROW). The order of every sum is fixed; nothing is added atomically. */
+ * block does it for its own columns. EPILOGUE sums run over M or N: every thread writes its own to
+ * shared memory, one thread a column (row) adds them (a sixth of the instructions that shuffles
+ * would take), and from there, if the tile does not span all of M (N), to all tiles: a block
+ * writes its sums to the workspace and takes a ticket; the last block to arrive of a strip of
+ * tiles adds those of all blocks in the order of the tiles and runs STAGE_COLUMN (STAGE_ROW). The
+ * order of every sum is fixed; nothing is added atomically. */
+#include <string.h>
 #include "cuda_contract.h"
 
 enum { PROLOGUE_GROUP = 4, STRIPS = PLAN_TICKETS / 2 };
@@ -27,7 +29,7 @@ static void sums_measure(const Kernel *k, const Tile *t, Sums *s, SumPlan *p) {
   for (uint32_t i = 0; i < k->ninstr; i++) s->count += sum_over(k, s, i);
   s->tiles = tiles_of(k, t, s->kept), s->others = tiles_of(k, t, s->gone);
   s->strip = (s->tiles + STRIPS - 1) / STRIPS;
-  p->share += s->count * (uint32_t)(s->parts * s->extent);
+  p->share += s->count * (uint32_t)(s->parts * s->pitch);
   if (!s->count || s->others == 1) return;
   if (!p->workspace) p->workspace = PLAN_TICKETS * 4;
   s->partial = p->workspace / 4 - PLAN_TICKETS;
@@ -38,10 +40,12 @@ SumPlan sums_plan(const Kernel *k, const Tile *t) {
   SumPlan p = {.over = {
     [OVER_M] = {.kept = PART_N, .gone = PART_M, .stage = STAGE_COLUMN, .index = "n", .start = "n0",
                 .tile = "tile_n", .other = "tile_m", .extent = t->columns,
-                .parts = t->matrix ? t->down : 8, .ticket = 0},
+                .pitch = t->columns + (t->matrix ? 8 : 0),
+                .parts = t->matrix ? t->down * 8 : 16, .ticket = 0},
     [OVER_N] = {.kept = PART_M, .gone = PART_N, .stage = STAGE_ROW, .index = "m", .start = "m0",
                 .tile = "tile_m", .other = "tile_n", .extent = t->rows,
-                .parts = t->matrix ? t->across : 1, .ticket = STRIPS}}};
+                .pitch = t->rows + (t->matrix ? 8 : 4),
+                .parts = t->matrix ? t->across * 4 : 16, .ticket = STRIPS}}};
   for (uint32_t i = 0; i < k->ninstr; i++)
     p.before += k->instr[i].op == I_REDUCE && k->instr[i].stage == STAGE_PROLOGUE;
   p.lanes = (uint32_t)(BLOCK * PROLOGUE_GROUP / t->columns);
@@ -73,7 +77,7 @@ void shares_print(Emit *e, const Tile *t, const SumPlan *p) {
     for (uint32_t i = 0; i < e->k->ninstr; i++) {
       if (!sum_over(e->k, &p->over[d], i)) continue;
       emit_line(e, "float *const over_%s_%u = share + %u;", d == OVER_M ? "m" : "n", i, at);
-      at += (uint32_t)(p->over[d].parts * p->over[d].extent);
+      at += (uint32_t)(p->over[d].parts * p->over[d].pitch);
     }
   emit_line(e, "__syncthreads(); /* the slabs are used up */");
 }
@@ -151,55 +155,58 @@ void prologue_print(Emit *e, const Tile *t, const SumPlan *p) {
 
 /* ---- from a thread to its block --------------------------------------------------------------------- */
 
-/* Lanes that hold other rows (columns) of the same column (row) differ in bits from..to. */
-typedef struct { int from, to; const char *leads, *part; } Join;
-
-static Join join_of(Emit *e, const Tile *t, const Sums *s) {
-  if (s->gone == PART_M)
-    return t->matrix ? (Join){4, 16, "lane < 4", emit_printf(e, "warp %% %d", t->down)}
-                     : (Join){16, 16, "lane < 16", "warp"};
-  return t->matrix ? (Join){1, 2, "lane % 4 == 0", emit_printf(e, "warp / %d", t->down)}
-                   : (Join){1, 8, "lane % 16 == 0", "0"};
+/* Which of the threads that hold the same columns (rows) this one is. Rows of `pitch` floats keep
+ * their stores free of bank conflicts. */
+static const char *part_text(Emit *e, const Tile *t, const Sums *s) {
+  bool column = s->gone == PART_M;
+  if (!t->matrix) return column ? "thread_index() / 16" : "thread_index() % 16";
+  return column ? emit_printf(e, "(warp %% %d * 8 + lane / 4)", t->down)
+                : emit_printf(e, "(warp / %d * 4 + lane %% 4)", t->down);
 }
 
 void sums_share_print(Emit *e, const Tile *t, const Sums *s) {
   if (!s->count) return;
-  Join join = join_of(e, t, s);
+  const char *part = part_text(e, t, s);
   bool column = s->gone == PART_M;
-  const char *place = column ? "group - n0 + h" : emit_printf(e, "row - m0 + %s", tile_row_of(t));
-  emit_line(e, "#pragma unroll");
-  emit_open(e, "for (int %s = 0; %s < %d; %s++)", column ? "h" : "i", column ? "h" : "i",
-            column ? t->group : t->own, column ? "h" : "i");
+  int step = column || t->matrix ? 1 : 4;
+  const char *place = column ? "group - n0" : emit_printf(e, "row - m0 + %s", tile_row_of(t));
+  if (!column) emit_line(e, "#pragma unroll");
+  if (!column) emit_open(e, "for (int i = 0; i < %d; i += %d)", t->own, step);
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!sum_over(e->k, s, i)) continue;
-    const char *v = operand_text(e, i);
-    for (int lanes = join.from; lanes <= join.to; lanes *= 2)
-      reduce_print(e, i, emit_printf(e, "__shfl_xor_sync(0xffffffffu, %s, %d)", v, lanes));
-    emit_line(e, "if (%s) over_%s_%u[%s * %d + %s] = %s;", join.leads, column ? "m" : "n", i,
-              join.part, s->extent, place, v);
+    const char *to = emit_printf(e, "over_%s_%u", column ? "m" : "n", i);
+    if (column) emit_line(e, "f32_store_%d(%s + %s * %d + %s, v%u);", t->group, to, part, s->pitch,
+                          place, i);
+    else if (step == 4) emit_line(e, "f32_store_4(%s + %s * %d + %s, v%u + i);", to, part, s->pitch,
+                                  place, i);
+    else emit_line(e, "%s[%s * %d + %s] = v%u[i];", to, part, s->pitch, place, i);
   }
-  emit_close(e);
+  if (!column) emit_close(e);
 }
 
 /* ---- from a block to all tiles ------------------------------------------------------------------------ */
 
-/* The sums of this tile, to the workspace if there are others. */
+/* The sums of this tile: one thread a column (row). */
 static void tile_sums_print(Emit *e, const Sums *s) {
-  uint64_t extent = extent_of(e->k, s->kept), first = s->partial;
   sums_declare(e, STAGE_EPILOGUE, s->gone, 0);
-  emit_open(e, "if (mine)");
+  emit_line(e, "#pragma unroll");
+  emit_open(e, "for (int part = 0; part < %d; part++)", s->parts);
+  for (uint32_t i = 0; i < e->k->ninstr; i++)
+    if (sum_over(e->k, s, i))
+      reduce_print(e, i, emit_printf(e, "over_%s_%u[part * %d + thread_index()]",
+                                     s->gone == PART_M ? "m" : "n", i, s->pitch));
+  emit_close(e);
+}
+
+/* Those to the workspace, for the block that is the last of its strip. */
+static void tile_sums_store(Emit *e, const Sums *s) {
+  uint64_t extent = extent_of(e->k, s->kept), first = s->partial;
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!sum_over(e->k, s, i)) continue;
-    for (int part = 0; part < s->parts; part++)
-      reduce_print(e, i,
-                   emit_printf(e, "over_%s_%u[%d + thread_index()]",
-                               s->gone == PART_M ? "m" : "n", i, part * s->extent));
-    if (s->others > 1)
-      emit_line(e, "partial[%llu + %s * %llu + %s] = v%u;", (unsigned long long)first, s->other,
-                (unsigned long long)extent, s->index, i);
+    emit_line(e, "partial[%llu + %s * %llu + %s] = v%u;", (unsigned long long)first, s->other,
+              (unsigned long long)extent, s->index, i);
     first += s->others * extent;
   }
-  emit_close(e);
 }
 
 /* The sums of all tiles, in their order. */
@@ -235,30 +242,10 @@ static const char *smaller_text(Emit *e, const char *a, uint64_t b) {
                      (unsigned long long)b);
 }
 
-/* Opens what only the last block of a strip of tiles does. */
-static void last_open(Emit *e, const Sums *s) {
-  const unsigned long long strip = s->strip, tiles = s->tiles, others = s->others;
-  if (strip == 1) {
-    emit_open(e, "if (block_last(workspace + %llu + %s, %llu) && mine)",
-              (unsigned long long)s->ticket, s->tile, others);
-    return;
-  }
-  emit_line(e, "const int strip = %s / %llu * %llu;", s->tile, strip, strip);
-  const char *end = smaller_text(e, emit_printf(e, "strip + %llu", strip), tiles);
-  emit_line(e, "const int tiles = %s - strip;", end);
-  emit_line(e, "if (block_last(workspace + %llu + %s / %llu, tiles * %llu))",
-            (unsigned long long)s->ticket, s->tile, strip, others);
-  end = smaller_text(e, emit_printf(e, "(strip + tiles) * %d", s->extent),
-                     extent_of(e->k, s->kept));
-  emit_open(e, "for (int %s = strip * %d + thread_index(); %s < %s; %s += %d)", s->index, s->extent,
-            s->index, end, s->index, BLOCK);
-}
-
-bool sums_finish_print(Emit *e, const Tile *t, const Sums *s) {
+/* Marks what the stage of a direction needs; false: it can't be expressed. */
+static bool stage_need(Emit *e, const Tile *t, const Sums *s, bool *only) {
   const Kernel *k = e->k;
-  bool only[MAX_INSTR] = {false};
-  uint64_t extent = extent_of(k, s->kept);
-  if (!s->count) return true;
+  memset(only, 0, MAX_INSTR);
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (k->instr[i].op == I_STORE && k->instr[i].stage == s->stage) need(k, i, only);
   for (uint32_t i = 0; i < k->ninstr; i++)
@@ -267,16 +254,71 @@ bool sums_finish_print(Emit *e, const Tile *t, const Sums *s) {
                k->name, STRIPS * t->columns);
       return false;
     }
-  emit_block(e);
+  return true;
+}
+
+/* What the tile does by itself: its sums, and the stage if there is no other tile. */
+static void tile_finish_print(Emit *e, const Sums *s, const bool *only) {
+  uint64_t extent = extent_of(e->k, s->kept);
+  if (!s->count) return;
   emit_line(e, "const int %s = %s + thread_index();", s->index, s->start);
-  emit_line(e, "const int mine = thread_index() < %d%s;", s->extent,
+  emit_open(e, "if (thread_index() < %d%s)", s->extent,
             extent % (uint64_t)s->extent
                 ? emit_printf(e, " && %s < %llu", s->index, (unsigned long long)extent) : "");
   tile_sums_print(e, s);
-  if (s->others == 1) emit_open(e, "if (mine)");
-  else last_open(e, s), all_sums_print(e, s);
+  if (s->others == 1) stage_finish_print(e, s, only);
+  else tile_sums_store(e, s);
+  emit_close(e);
+}
+
+/* Takes the ticket of a direction: text that is true in the block that is its strip's last. */
+static const char *ticket_text(Emit *e, const Sums *s) {
+  const unsigned long long strip = s->strip, tiles = s->tiles, others = s->others;
+  if (strip == 1)
+    return emit_printf(e, "workspace + %llu + %s, %llu", (unsigned long long)s->ticket, s->tile,
+                       others);
+  emit_line(e, "const int strip_%s = %s / %llu * %llu;", s->index, s->tile, strip, strip);
+  emit_line(e, "const int tiles_%s = %s - strip_%s;", s->index,
+            smaller_text(e, emit_printf(e, "strip_%s + %llu", s->index, strip), tiles), s->index);
+  return emit_printf(e, "workspace + %llu + %s / %llu, tiles_%s * %llu",
+                     (unsigned long long)s->ticket, s->tile, strip, s->index, others);
+}
+
+/* What only the last block of a strip of tiles does, under `last`. */
+static void last_print(Emit *e, const Sums *s, const char *last, const bool *only) {
+  uint64_t extent = extent_of(e->k, s->kept);
+  if (s->strip == 1)
+    emit_open(e, "if (%s && thread_index() < %d%s)", last, s->extent,
+              extent % (uint64_t)s->extent
+                  ? emit_printf(e, " && %s < %llu", s->index, (unsigned long long)extent) : "");
+  else {
+    const char *end = smaller_text(
+        e, emit_printf(e, "(strip_%s + tiles_%s) * %d", s->index, s->index, s->extent), extent);
+    emit_open(e, "if (%s)", last);
+    emit_open(e, "for (int %s = strip_%s * %d + thread_index(); %s < %s; %s += %d)", s->index,
+              s->index, s->extent, s->index, end, s->index, BLOCK);
+  }
+  all_sums_print(e, s);
   stage_finish_print(e, s, only);
+  if (s->strip > 1) emit_close(e);
   emit_close(e);
-  emit_close(e);
+}
+
+bool sums_finish_print(Emit *e, const Tile *t, const SumPlan *p) {
+  bool only[2][MAX_INSTR];
+  const Sums *over = p->over;
+  const char *ticket[2] = {NULL, NULL};
+  for (int d = OVER_M; d <= OVER_N; d++)
+    if (!stage_need(e, t, &over[d], only[d])) return false;
+  for (int d = OVER_M; d <= OVER_N; d++) tile_finish_print(e, &over[d], only[d]);
+  for (int d = OVER_M; d <= OVER_N; d++)
+    if (over[d].count && over[d].others > 1) ticket[d] = ticket_text(e, &over[d]);
+  if (!ticket[0] && !ticket[1]) return true;
+  if (ticket[0] && ticket[1])
+    emit_line(e, "const u32 last = blocks_last(%s, %s);", ticket[0], ticket[1]);
+  else emit_line(e, "const u32 last = block_last(%s);", ticket[0] ? ticket[0] : ticket[1]);
+  const char *both[2] = {"last & 1", "last & 2"};
+  for (int d = OVER_M; d <= OVER_N; d++)
+    if (ticket[d]) last_print(e, &over[d], ticket[!d] ? both[d] : "last", only[d]);
   return true;
 }

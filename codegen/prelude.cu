@@ -411,6 +411,17 @@ device int block_last(u32 *ticket, u32 count) {
   return before == count - 1;
 }
 
+/* The same for two tickets at once: bit 0 for the first, bit 1 for the second. */
+device u32 blocks_last(u32 *a, u32 count_a, u32 *b, u32 count_b) {
+  __shared__ u32 last;
+  __syncthreads();
+  if (thread_index() == 0)
+    last = (ticket_take(a, count_a - 1) == count_a - 1 ? 1 : 0) +
+           (ticket_take(b, count_b - 1) == count_b - 1 ? 2 : 0);
+  __syncthreads();
+  return last;
+}
+
 /* ---- random numbers: Philox4x32-10 ---------------------------------------------------------- */
 
 /* Uniform in [0, 1) at a position of a stream (two words), in the step and under the seed of

@@ -130,6 +130,7 @@ static void cuda_close(Device *d) {
   c->closing = true;
   if (c->stream) cuda_undo(c, cuStreamSynchronize, c->stream);
   cuda_phases_close(c);
+  cuda_meter_close(c);
   if (c->stage) cuda_undo(c, cuMemFreeHost, c->stage);
   if (c->workspace) cuda_undo(c, cuMemFree, c->workspace);
   if (c->arena) cuda_undo(c, cuMemFree, c->arena);
@@ -207,7 +208,8 @@ Device *cuda_open(const Plan *p, const PlanImage *image, const char *driver, int
   c->device = (Device){.name = "cuda", .isa = c->isa, .about = c->about, .fault = &c->fault,
                        .recorder = &cuda_recorder, .alloc = cuda_alloc, .put = cuda_put,
                        .get = cuda_get, .copy = cuda_copy, .zero = cuda_zero,
-                       .launch = cuda_launch, .wait = cuda_wait, .close = cuda_close};
+                       .launch = cuda_launch, .wait = cuda_wait, .meter = cuda_meter,
+                       .close = cuda_close};
   if (cuda_driver_open(&c->cu, driver, f) && find_gpu(c, ordinal, f) && open_context(c, f) &&
       cuda_code_open(c, image, f))
     return &c->device;

@@ -24,6 +24,8 @@ typedef struct Cuda {
   CUfunction gather; /* lcw_gather of prelude.cu: what is fed and fetched */
   CUdeviceptr arena, workspace;
   char *stage; /* pinned, STAGE_BYTES */
+  CUevent event[2];  /* around a phase; NULL: nobody measures */
+  double ms;         /* between them so far */
   CudaPhases *phases;
   bool closing;
   char isa[16], name[128], about[256];
@@ -50,6 +52,13 @@ void cuda_upload(Cuda *c, CUdeviceptr to, const void *from, uint64_t n);
 /* Loads the best image and finds the functions of the plan in it; proves that the device can launch
  * them. */
 bool cuda_code_open(Cuda *c, const PlanImage *image, Fault *f);
+
+/* ---- cuda_meter.c -------------------------------------------------------------------------- */
+
+void cuda_meter(Device *d, Reading *out);
+void cuda_meter_mark(Cuda *c, int end);
+void cuda_meter_add(Cuda *c);
+void cuda_meter_close(Cuda *c);
 
 /* ---- cuda_phase.c -------------------------------------------------------------------------- */
 

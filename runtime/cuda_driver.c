@@ -160,6 +160,12 @@ static bool find_entries(CudaDriver *cu, const char *shown, Fault *f) {
   return true;
 }
 
+/* What only the simulated device has. */
+static void find_counters(CudaDriver *cu) {
+  void *found = symbol_of(cu->library, "lcwsim_counters");
+  memcpy(&cu->counters, &found, sizeof found);
+}
+
 /* Starts it; one that is older than our prototypes is refused. */
 static bool start(CudaDriver *cu, const char *shown, Fault *f) {
   if (!cuda_try(cu, f, cuDriverGetVersion, &cu->version)) return false;
@@ -178,7 +184,7 @@ bool cuda_driver_open(CudaDriver *cu, const char *choice, Fault *f) {
             : !strcmp(choice, "sim") ? open_sim(cu, f)
                                      : open_path(cu, choice, f);
   ok = ok && find_entries(cu, shown, f) && start(cu, shown, f);
-  if (ok) return true;
+  if (ok) return find_counters(cu), true;
   if (cu->library) dlclose(cu->library);
   *cu = (CudaDriver){0};
   return false;

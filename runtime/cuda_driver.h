@@ -5,10 +5,12 @@
 #define LCW_CUDA_DRIVER_H
 #include "cuda_api.h"
 #include "fault.h"
+#include "meter.h"
 
 typedef struct CudaDriver {
 #define CALL(name, symbol, parameters, arguments) CUresult (*name) parameters;
 #include "cuda_api.def"
+  bool (*counters)(SimCounters *out, size_t bytes); /* lcwsim_counters(); NULL: a real device */
   void *library;
   int version; /* 12040 for 12.4 */
   bool interprets; /* it executes PTX and takes nothing else: the simulated device */

@@ -266,9 +266,12 @@ static void phase_end(Device *d, Phase phase) {
   const uint64_t *range = q->fetched[phase];
   if (q->recording) record_end(c, phase);
   if (!q->exec[phase]) return;
+  cuda_meter_mark(c, 0);
   cuda_do(c, cuGraphLaunch, q->exec[phase], c->stream);
-  if (cuda_do(c, cuStreamSynchronize, c->stream))
-    memcpy(q->e->output + range[0], q->pinned_output + range[0], range[1] - range[0]);
+  cuda_meter_mark(c, 1);
+  if (!cuda_do(c, cuStreamSynchronize, c->stream)) return;
+  cuda_meter_add(c);
+  memcpy(q->e->output + range[0], q->pinned_output + range[0], range[1] - range[0]);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */

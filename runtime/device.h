@@ -14,6 +14,7 @@
 typedef struct Device Device;
 struct Batch;
 struct Executor;
+struct Reading;
 
 /* A device that records the steps of a phase once and replays them: what it is asked for between
  * begin() and end() is recorded. */
@@ -44,6 +45,7 @@ struct Device {
   /* Runs kernel k of the plan on narg buffers. */
   void (*launch)(Device *, const Plan *, uint32_t k, const uint32_t *buf, uint32_t narg);
   void (*wait)(Device *); /* until all of it is done; NULL: it always is */
+  void (*meter)(Device *, struct Reading *); /* NULL: only the clock on the wall tells (meter.h) */
   void (*close)(Device *);
 };
 

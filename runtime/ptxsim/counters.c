@@ -128,6 +128,9 @@ void counters_access(Block *b, const Access *a, bool shared) {
   sectors_count(a, &sectors, &ideal);
   b->tally.global_sectors += sectors;
   b->tally.global_ideal += ideal;
+  if (a->n->class != CLASS_async_copy) return;
+  b->tally.copy_sectors += sectors;
+  b->tally.copy_ideal += ideal;
 }
 
 /* ---- what the driver sees -------------------------------------------------------------------- */

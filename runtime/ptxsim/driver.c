@@ -276,6 +276,20 @@ CUresult do_cuCtxSetCurrent(CUcontext context) {
   return CUDA_SUCCESS;
 }
 
+/* ---- beside CUDA ------------------------------------------------------------------------------ */
+
+bool lcwsim_counters(SimCounters *out, size_t bytes) {
+  Driver *d = driver();
+  pthread_mutex_lock(&the_lock);
+  bool counts = d->sim && bytes == sizeof *out && streams_drain() == CUDA_SUCCESS;
+  if (counts) {
+    sim_count_memory(d->sim, true);
+    *out = *sim_counters(d->sim);
+  }
+  pthread_mutex_unlock(&the_lock);
+  return counts;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 /* The counters, with how often each entry point was called and what was not given back. */

@@ -2,9 +2,9 @@
  * warp, and watches what they do. In: PTX, memory, launches. Out: what the kernels wrote, counters,
  * and for a mistake a report with kernel, source line, thread and address.
  *
- * Stands alone: libc and pthreads, nothing of the compiler or the runtime. One thread at a time
- * uses a Sim (a launch has threads of its own); the driver on top keeps order. Results do not
- * depend on the number of threads.
+ * Stands alone: libc and pthreads, nothing of the compiler or the runtime but the table of counters.
+ * One thread at a time uses a Sim (a launch has threads of its own); the driver on top keeps
+ * order. Results do not depend on the number of threads.
  *
  * Device addresses are numbers, not pointers of this process: an allocation begins at a multiple
  * of 512 bytes, with a gap before and behind it that belongs to nobody, and its address is not
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "meter.h" /* SimCounters */
 
 #pragma GCC visibility push(default) /* the rest of the device is built hidden */
 
@@ -133,38 +134,10 @@ SimFault sim_launch(Sim *sim, const SimLaunch *launch, SimText *report);
 
 /* ---- counters ------------------------------------------------------------------------------- */
 
-/*    name                    what is counted                                                    */
-#define SIM_COUNTERS(X)                                                                           \
-  X(launches,                 "launches")                                                         \
-  X(blocks,                   "blocks")                                                           \
-  X(instructions,             "warp instructions")                                                \
-  X(integer,                  "of these: integer and logic")                                      \
-  X(floating,                 "floating point")                                                   \
-  X(special,                  "approximations: ex2, rcp, rsqrt, ...")                             \
-  X(convert,                  "conversions")                                                      \
-  X(move,                     "moves, selections, special registers")                             \
-  X(control,                  "branches, calls, barriers, fences")                                \
-  X(global_access,            "loads and stores of global memory")                                \
-  X(shared_access,            "loads and stores of shared memory, ldmatrix")                      \
-  X(other_access,             "of parameters, constants, local memory")                           \
-  X(async_copy,               "asynchronous copies, commits, waits")                              \
-  X(matrix,                   "mma")                                                              \
-  X(warp,                     "shuffles, votes")                                                  \
-  X(atomic,                   "atomics and reductions")                                           \
-  X(barriers,                 "barriers, once for each warp")                                     \
-  X(shared_wavefronts,        "passes over shared memory")                                        \
-  X(shared_ideal,             "passes without bank conflicts")                                    \
-  X(global_sectors,           "sectors of 32 bytes of global memory moved")                       \
-  X(global_ideal,             "sectors that would hold the same bytes packed")                    \
-  X(branches,                 "conditional branches")                                             \
-  X(divergent,                "of these: lanes went both ways")                                   \
-  X(active_lanes,             "lanes that took part, over all warp instructions")
-
-typedef struct {
-#define X(name, text) uint64_t name;
-  SIM_COUNTERS(X)
-#undef X
-} SimCounters;
+/* What liblcwsim.so has beside the entry points of CUDA, and by which it is known: from the first
+ * call on wavefronts and sectors are counted; what was launched is done first. False: `bytes` is not
+ * the size of these counters, or there was no context yet. */
+bool lcwsim_counters(SimCounters *out, size_t bytes);
 
 /* Wavefronts and sectors are counted while this is on (it costs a third of the speed). */
 void sim_count_memory(Sim *sim, bool on);
