@@ -8,6 +8,7 @@
  * The filling of the pipeline is the loop itself, begun `stages - 1` slabs early: one text for
  * the copies. The terms of a linear set touch prologue and epilogue only: the loop is the plain
  * one, and once it is done its shared memory is that of the sums. */
+#include <string.h>
 #include "cuda_contract.h"
 
 /* ---- what it needs ---------------------------------------------------------------------------- */
@@ -50,7 +51,6 @@ void contract_launch(const Kernel *k, const CudaOptions *o, CudaLaunch *launch) 
 /* ---- loop ------------------------------------------------------------------------------------- */
 
 static void loop_print(Emit *e, const Contract *c) {
-  emit_line(e, "%s", tile_accumulators(e, &c->tile));
   emit_line(e, "u32 slot = 0;");
   emit_line(e, "#pragma unroll 1");
   emit_open(e, "for (int ahead = 0; ahead < %d; ahead++)", c->slabs + c->stages - 1);
@@ -113,6 +113,7 @@ static bool contract_refused(Emit *e, const Contract *c) {
 bool contract_print(Emit *e) {
   Contract c = contract_of(e->k, e->o);
   if (contract_refused(e, &c)) return false;
+  Begin *b = begin_take(e);
   e->at[IN_M] = "i", e->at[IN_N] = e->at[IN_M | IN_N] = e->at[IN_K | IN_N] = "h";
   function_open(e, c.sums.workspace > 0);
   emit_line(e, "dynamic_shared unsigned char memory[];");
@@ -123,8 +124,12 @@ bool contract_print(Emit *e) {
   odometer_setup_print(e, &c.tile, &c.lhs, &c.rhs);
   multiply_setup_print(e, &c.tile, &c.lhs, 0);
   multiply_setup_print(e, &c.tile, &c.rhs, c.lhs.bytes);
+  begin_print(e, &c.tile, b);
   emit_line(e, "/* loop over slabs of K */");
   loop_print(e, &c);
+  mask_print(e, &c.tile, b);
+  e->k = &b->rest;
+  memcpy(e->parts, b->parts, sizeof b->parts);
   shares_print(e, &c.tile, &c.sums);
   prologue_print(e, &c.tile, &c.sums);
   emit_line(e, "/* epilogue */");

@@ -27,7 +27,7 @@ const char *tile_row(Emit *e, const Tile *t);
 const char *tile_column(Emit *e, const Tile *t);
 const char *tile_row_of(const Tile *t);
 const char *tile_group_of(const Tile *t);
-const char *tile_accumulators(Emit *e, const Tile *t); /* their declaration */
+const char *tile_accumulators(Emit *e, const Tile *t); /* their name and dimensions */
 const char *tile_accumulator(const Tile *t);           /* the sum (i, j, h) */
 const char *tile_accumulators_of(const Tile *t);       /* the array of the sums (i, j, any h) */
 
@@ -40,7 +40,7 @@ typedef struct {
   AxisPart part;                    /* PART_M or PART_N */
   int extent;                       /* of the tile along that part */
   bool rows;                        /* consecutive along K in memory */
-  bool straight, steady;            /* address linear, no guard: over its part; over K */
+  bool straight, steady;            /* address linear over its part; over K, guards the same there */
   bool background;                  /* by asynchronous copies; else converted by the thread */
   int vector;                       /* elements per copy */
   int pitch;                        /* bytes between two values of K, if not in rows */
@@ -91,6 +91,24 @@ void sums_share_print(Emit *e, const Tile *t, const Sums *s);
 /* From those to those of all tiles, and the stages that use them. */
 bool sums_finish_print(Emit *e, const Tile *t, const SumPlan *p);
 
+/* ---- begin and mask: cuda_contract_begin.c --------------------------------------------------- */
+
+enum { MAX_TERM = 4 };
+
+typedef struct {
+  Kernel rest;                     /* the program without what follows, */
+  uint32_t parts[MAX_INSTR];       /* and over which parts it varies */
+  uint16_t term[MAX_TERM];         /* the sums begin with the sum of these */
+  uint32_t nterm;
+  uint32_t mask;                   /* the LOAD that multiplies them at last, or MAX_INSTR */
+  bool made[MAX_INSTR];            /* what the terms are made of; */
+  bool masks[MAX_INSTR];           /* the mask */
+} Begin;
+
+Begin *begin_take(Emit *e);
+void begin_print(Emit *e, const Tile *t, const Begin *b); /* the accumulators */
+void mask_print(Emit *e, const Tile *t, const Begin *b);
+
 /* ---- elements: cuda_contract_epilogue.c -------------------------------------------------------- */
 
 /* Arrays of `count` for the values of a stage that vary over exactly `parts`. */
@@ -98,6 +116,10 @@ void values_declare(Emit *e, uint32_t stage, uint32_t parts, int count);
 /* Instructions of a stage over `parts`, for `count` adjacent columns of which the first is `group`,
  * and terms to the stage's sums if it has some over `parts`. */
 void group_print(Emit *e, uint32_t stage, uint32_t parts, int count);
+/* The thread's first row and column; what varies over rows only; over columns only. */
+void origin_print(Emit *e, const Tile *t);
+void rows_print(Emit *e, const Tile *t);
+void columns_print(Emit *e, const Tile *t);
 bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p);
 
 #endif

@@ -140,7 +140,7 @@ void group_print(Emit *e, uint32_t stage, uint32_t parts, int count) {
 /* ---- the epilogue ---------------------------------------------------------------------------------- */
 
 /* Values that vary over rows only, as arrays. */
-static void rows_print(Emit *e, const Tile *t) {
+void rows_print(Emit *e, const Tile *t) {
   if (!stage_has(e, STAGE_EPILOGUE, IN_M)) return;
   values_declare(e, STAGE_EPILOGUE, IN_M, t->own);
   emit_line(e, "#pragma unroll");
@@ -151,9 +151,9 @@ static void rows_print(Emit *e, const Tile *t) {
 }
 
 /* Values that vary over columns only: the prologue's sums, then the epilogue's own. */
-static void columns_print(Emit *e, const Tile *t) {
+void columns_print(Emit *e, const Tile *t) {
   for (uint32_t i = 0; i < e->k->ninstr; i++)
-    if (stage_reduces(e, i, STAGE_PROLOGUE)) {
+    if (stage_reduces(e, i, STAGE_PROLOGUE) && (!e->only || e->only[i])) {
       emit_line(e, "float v%u[%d];", i, t->group);
       emit_line(e, "f32_load_%d(v%u, over_k_%u + (n - n0));", t->group, i, i);
     }
@@ -192,12 +192,16 @@ static void groups_print(Emit *e, const Tile *t, const SumPlan *p) {
   emit_close(e);
 }
 
-bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p) {
+void origin_print(Emit *e, const Tile *t) {
   int32_t rows = part_extent(e, PART_M), columns = part_extent(e, PART_N);
-  e->accumulator = tile_accumulator(t), e->accumulators = tile_accumulators_of(t);
   e->live[PART_M] = rows % t->rows ? emit_printf(e, "m < %d", rows) : NULL;
   e->live[PART_N] = columns % t->columns ? emit_printf(e, "n < %d", columns) : NULL;
   emit_line(e, "const int row = m0 + %s, column = n0 + %s;", tile_row(e, t), tile_column(e, t));
+}
+
+bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p) {
+  e->accumulator = tile_accumulator(t), e->accumulators = tile_accumulators_of(t);
+  origin_print(e, t);
   for (uint32_t stage = 0; stage < e->k->nstage; stage++) stage_print(e, stage, 0);
   rows_print(e, t);
   sums_declare(e, STAGE_EPILOGUE, PART_N, t->own);

@@ -3,8 +3,8 @@
  * is smaller, or of another type in memory, is loaded, converted and stored by the thread).
  *
  * A thread's place in the slab never changes: it has one k and several rows. Each row has its
- * base and its guard coordinates, computed once (one pointer for all where they are evenly
- * spaced and unguarded: "straight"). Along K it follows one pointer ("steady"), or the digits of
+ * base and its guard coordinates, computed once (one pointer for all where the rows are evenly
+ * spaced: "straight"). Along K it follows one pointer ("steady"), or the digits of
  * K as an odometer that all threads share where a slab never crosses the fastest axis, else a
  * division. Outside of a guard, an extent or K, zeros are copied.
  *
@@ -51,7 +51,7 @@ Operand operand_of(const Kernel *k, const Tile *t, uint32_t arg, AxisPart part) 
   int64_t step;
   o.rows = a->stride[along] == 1 || a->stride[across] != 1;
   vector_choose(k, t, &o, o.rows ? along : across);
-  o.straight = walk_linear(k, a->stride, part, &step) && !a->nguard;
+  o.straight = walk_linear(k, a->stride, part, &step);
   o.steady = walk_linear(k, a->stride, PART_K, &step) && !guards_vary(k, a, PART_K);
   o.pitch = (o.extent + (t->matrix ? 8 : o.rows ? 4 : 16)) * t->size;
   if (!o.rows) o.step = BLOCK / t->slab * o.vector;
@@ -202,15 +202,16 @@ void operand_setup_print(Emit *e, const Tile *t, const Operand *o, int base) {
   if (o->straight) {
     const char *row = emit_printf(e, "(%s + %s_row)", o->start, n);
     emit_line(e, "const %s *%s_at = %s;", type_text(o->arg), n, start_text(e, t, o, row));
-    return;
+  } else {
+    emit_line(e, "const %s *%s_at[%d];", type_text(o->arg), n, o->copies);
+    if (o->steady) emit_line(e, "int %s_walk = 0;", n);
   }
-  emit_line(e, "const %s *%s_at[%d];", type_text(o->arg), n, o->copies);
   for (uint32_t g = 0; g < o->arg->nguard; g++) emit_line(e, "int %s_c%u[%d];", n, g, o->copies);
-  if (o->steady) emit_line(e, "int %s_walk = 0;", n);
+  if (o->straight && !o->arg->nguard) return;
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", o->copies);
   emit_line(e, "const int %s = %s + %s_row + i * %d;", o->index, o->start, n, o->step);
-  emit_line(e, "%s_at[i] = %s;", n, start_text(e, t, o, o->index));
+  if (!o->straight) emit_line(e, "%s_at[i] = %s;", n, start_text(e, t, o, o->index));
   for (uint32_t g = 0; g < o->arg->nguard; g++)
     emit_line(e, "%s_c%u[i] = %s;", n, g, coordinate_text(e, t, o, g));
   emit_close(e);

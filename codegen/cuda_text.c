@@ -329,7 +329,7 @@ bool stage_has(const Emit *e, uint32_t stage, uint32_t parts) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     const Instr *n = &e->k->instr[i];
     bool silent = n->op == I_CONST || n->op == I_ACC || n->op == I_REDUCE;
-    if (n->stage == stage && e->parts[i] == parts && !silent) return true;
+    if (n->stage == stage && e->parts[i] == parts && !silent && (!e->only || e->only[i])) return true;
   }
   return false;
 }

@@ -88,9 +88,8 @@ const char *tile_row_of(const Tile *t) {
 const char *tile_group_of(const Tile *t) { return t->matrix ? "j * 8" : "j * 64"; }
 
 const char *tile_accumulators(Emit *e, const Tile *t) {
-  if (t->matrix)
-    return emit_printf(e, "float sum[%d][%d][4] = {{{0.0f}}};", t->own / 2, t->groups);
-  return emit_printf(e, "float sum[%d][%d] = {{0.0f}};", t->own, t->groups * 4);
+  if (t->matrix) return emit_printf(e, "sum[%d][%d][4]", t->own / 2, t->groups);
+  return emit_printf(e, "sum[%d][%d]", t->own, t->groups * 4);
 }
 
 const char *tile_accumulator(const Tile *t) {
@@ -135,7 +134,7 @@ static void words_print(Emit *e, const Operand *o) {
   bool lhs = o->part == PART_M;
   for (int w = 0; w < 4; w++) {
     int k = lhs ? w / 2 * 4 : w % 2 * 4, across = lhs ? w % 2 * 8 : w / 2 * 8;
-    emit_line(e, "%s[%s][%d] = word_load(%s_from + slot + step * %d + i * 64 + %d);", o->name,
+    emit_line(e, "%s[%s][%d] = word_load(%s_now + step * %d + i * 64 + %d);", o->name,
               lhs ? "i" : w < 2 ? "i * 2" : "i * 2 + 1", lhs ? w : w % 2, o->name, o->pitch * 8,
               k * o->pitch + across * 4);
   }
@@ -147,16 +146,17 @@ static void fragments_print(Emit *e, const Tile *t, const Operand *o) {
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int i = 0; i < %d; i++)", fragments(t, o));
   if (o->rows)
-    emit_line(e, "matrix_load(%s[%s], (%s_from ^ step * 32) + i * 2048 + slot);", n, to, n);
+    emit_line(e, "matrix_load(%s[%s], (%s_now ^ step * 32) + i * 2048);", n, to, n);
   else if (t->size == 4) words_print(e, o);
   else
-    emit_line(e, "matrix_load_transposed(%s[%s], %s_from + slot + step * %d + i * 32);", n, to, n,
+    emit_line(e, "matrix_load_transposed(%s[%s], %s_now + step * %d + i * 32);", n, to, n,
               o->pitch * 16);
   emit_close(e);
 }
 
 static void matrix_print(Emit *e, const Tile *t, const Operand *lhs, const Operand *rhs) {
   int down = fragments(t, lhs), across = fragments(t, rhs) * 2;
+  emit_line(e, "const u32 lhs_now = lhs_from + slot, rhs_now = rhs_from + slot;");
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int step = 0; step < 4; step++)");
   emit_line(e, "u32 lhs[%d][4], rhs[%d][2];", down, across);

@@ -97,10 +97,9 @@ static void restrict_gradients(Expander *x, Val *gradient) {
     const Param *p = &x->param[i];
     g->span = p->span;
     g->layer = layer_of(x, p->name);
+    if (p->dead) gradient[i] = graph_map2(g, S_mul, gradient[i], p->dead); /* a NaN stays one */
     if (p->form) graph_output(g, PHASE_TRAIN, OUT_FINITE, p->name, sum_of_squares(g, gradient[i]));
-    if (p->dead) gradient[i] = graph_map2(g, S_mul, gradient[i], p->dead);
-    else if (p->projected)
-      gradient[i] = set_project(g, p->form, gradient[i]);
+    if (!p->dead && p->projected) gradient[i] = set_project(g, p->form, gradient[i]);
   }
 }
 

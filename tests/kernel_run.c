@@ -30,6 +30,13 @@ static void element_fill(void *p, uint32_t dtype, uint64_t i, uint32_t r) {
   }
 }
 
+/* What is known of a constant beforehand holds. */
+static void tail_fill(const Kernel *k, const Arg *a, float *p) {
+  for (uint32_t x = 0; a->tail.known && x < k->naxis; x++)
+    for (int64_t i = a->tail.from; a->stride[x] && i < k->extent[x]; i++)
+      p[a->offset + i * a->stride[x]] = a->tail.value;
+}
+
 void buffers_fill(Arena *arena, const Kernel *k, uint32_t seed, Buffers *b) {
   for (uint32_t a = 0; a < k->narg; a++) {
     uint64_t n = kernel_arg_elements(k, a);
@@ -39,6 +46,7 @@ void buffers_fill(Arena *arena, const Kernel *k, uint32_t seed, Buffers *b) {
     memset(p, 0xA5, CANARY);
     b->arg[a] = p + CANARY;
     for (uint64_t i = 0; i < n; i++) element_fill(b->arg[a], k->arg[a].dtype, i, draw(&seed));
+    tail_fill(k, &k->arg[a], b->arg[a]);
     memset(p + CANARY + b->bytes[a], 0xA5, CANARY);
   }
 }
