@@ -174,12 +174,11 @@ void sums_share_print(Emit *e, const Tile *t, const Sums *s) {
   if (!column) emit_open(e, "for (int i = 0; i < %d; i += %d)", t->own, step);
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!sum_over(e->k, s, i)) continue;
-    const char *to = emit_printf(e, "over_%s_%u", column ? "m" : "n", i);
-    if (column) emit_line(e, "f32_store_%d(%s + %s * %d + %s, v%u);", t->group, to, part, s->pitch,
-                          place, i);
-    else if (step == 4) emit_line(e, "f32_store_4(%s + %s * %d + %s, v%u + i);", to, part, s->pitch,
-                                  place, i);
-    else emit_line(e, "%s[%s * %d + %s] = v%u[i];", to, part, s->pitch, place, i);
+    const char *to = emit_printf(e, "shared_address(over_%s_%u + %s * %d + %s)", column ? "m" : "n",
+                                 i, part, s->pitch, place);
+    if (column) emit_line(e, "%s_store(%s, v%u);", t->matrix ? "pair" : "four", to, i);
+    else if (step == 4) emit_line(e, "four_store(%s, v%u + i);", to, i);
+    else emit_line(e, "value_store(%s, v%u[i]);", to, i);
   }
   if (!column) emit_close(e);
 }

@@ -74,6 +74,15 @@ device void value_store(u32 to, float x) {
   asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory");
 }
 
+/* Two, and four, as one access each, which the compiler would not always make of them. */
+device void pair_store(u32 to, const float *x) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" :: "r"(to), "f"(x[0]), "f"(x[1]) : "memory");
+}
+device void four_store(u32 to, const float *x) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};"
+               :: "r"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3]) : "memory");
+}
+
 device void short_store(u32 to, unsigned short x) {
   asm volatile("st.shared.u16 [%0], %1;" :: "r"(to), "h"(x) : "memory");
 }

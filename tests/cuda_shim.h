@@ -92,6 +92,8 @@ device void copy_wait(int n) {
   f->ncopy = left;
 }
 
+device void pair_store(u32 to, const float *x) { memcpy(shared_at(to, 8), x, 8); }
+device void four_store(u32 to, const float *x) { memcpy(shared_at(to, 16), x, 16); }
 device void value_store(u32 to, float x) { memcpy(shared_at(to, 4), &x, 4); }
 
 device void short_store(u32 to, unsigned short x) { memcpy(shared_at(to, 2), &x, 2); }

@@ -145,12 +145,16 @@ bool trial_agrees(Trial *t, Arena *arena, const Kernel *k, uint32_t seed, Text *
   return trial_run(t, k, &b, why) && buffers_agree(k, shadow, &b, why);
 }
 
-double trial_sectors(const Trial *t, const char *name) {
+const SimCounters *trial_counters(const Trial *t, const char *name) {
   for (size_t i = 0; i < sim_counted_functions(t->sim); i++) {
     const char *one = NULL;
     const SimCounters *c = sim_function_counters(t->sim, i, &one);
-    if (!strcmp(one, name) && c->global_ideal)
-      return (double)c->global_sectors / (double)c->global_ideal;
+    if (!strcmp(one, name)) return c;
   }
-  return 0;
+  return NULL;
+}
+
+double trial_sectors(const Trial *t, const char *name) {
+  const SimCounters *c = trial_counters(t, name);
+  return c && c->global_ideal ? (double)c->global_sectors / (double)c->global_ideal : 0;
 }

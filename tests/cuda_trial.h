@@ -34,7 +34,9 @@ bool trial_run(Trial *t, const Kernel *k, Buffers *b, Text *why);
 /* The same on random contents; in tf32 the operands are rounded first. Compares. */
 bool trial_agrees(Trial *t, Arena *arena, const Kernel *k, uint32_t seed, Text *why);
 
-/* Sectors of global memory over the ideal, of all runs of a kernel of this name. */
+/* What all runs of a kernel of this name were counted to do; NULL: none. */
+const SimCounters *trial_counters(const Trial *t, const char *name);
+/* Of that, sectors of global memory over the ideal. */
 double trial_sectors(const Trial *t, const char *name);
 
 #endif
