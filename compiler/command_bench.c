@@ -11,45 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "command.h"
+#include "bench.h"
 #include "check.h"
 #include "rate.h"
-#include "roofline.h"
-#include "session.h"
 
-enum {
-  MOST_ENTRIES = 8,
-  ROUNDS_LEAST = 25,
-  ROUNDS = 150,
-  STEPS_ROUND = 5,
-  STEPS_COMPARED = 20,
-  MAX_SAMPLES = ROUNDS * STEPS_ROUND
-};
-
+static const char EVERY_LOWERING[] =
+    "free,dense,unfused,projected,fused:epilogue,fused:update,fused"; /* on a CUDA device */
 static const double ERROR_WANTED = 0.002, ERROR_MATTERS = 0.05; /* of ratios; above 1 */
-
-typedef struct {
-  const char *word; /* free, fused, ... */
-  Compile c;
-  HostJit *jit;
-  const Plan *plan;
-  const HostTable *table;
-  Session s;
-  uint64_t step; /* next step of the timed run */
-  double time[MAX_SAMPLES]; /* ms of every step; sorted at the end */
-  double round[ROUNDS];     /* ms: the median of each round */
-  uint32_t ntime;
-  double compile_ms, difference;
-} Entry;
-
-typedef struct {
-  Arguments *a;
-  Entry *entry[MOST_ENTRIES];
-  uint32_t n, rounds;
-  Arena arena;
-  const char *isa[2];
-  Roofline roof[ROUNDS];
-} Bench;
 
 /* ---- one entry ----------------------------------------------------------------------------- */
 
@@ -70,7 +38,6 @@ static bool entry_compile(Bench *b, Entry *e) {
   bool free_set = !strcmp(e->word, "free");
   a.flag[FLAG_LOWER] = free_set ? "fused" : e->word;
   if (!arguments_compile(&a, &e->c)) return false;
-  e->c.isa = b->isa;
   e->c.request.define = a.define;
   if (free_set && !compile_run(&e->c, a.place[0], PASS_check)) return false;
   if (free_set) {
@@ -84,31 +51,24 @@ static bool entry_compile(Bench *b, Entry *e) {
     const char **list = NEW_ARRAY(&b->arena, const char *, a.ndefine);
     memcpy(list, a.define, a.ndefine * sizeof *list);
     if (!arguments_compile(&a, &e->c)) return false;
-    e->c.isa = b->isa, e->c.request.define = list;
+    e->c.request.define = list;
   }
-  if (!compile_run(&e->c, a.place[0], PASS_object)) return false;
+  if (!code_make(b->a, &e->c, a.place[0], &e->code)) return false;
   for (PassId p = 0; p < PASS_COUNT; p++) e->compile_ms += e->c.ms[p];
   return true;
 }
 
 static bool entry_open(Bench *b, Entry *e) {
-  if (!entry_compile(b, e)) return false;
-  if (e->c.target != &target_host)
-    return compile_fail(&e->c, LCW_USAGE, "bench measures the host only\nhelp: --device=host");
-  Text why;
   Fault f = {0};
-  text_init(&why, &b->arena);
-  e->jit = host_load(&e->c.host, &e->plan, &e->table, &why);
-  if (!e->jit) return compile_fail(&e->c, LCW_INTERNAL, "%s: %s", e->word, why.s);
-  b->a->run.file_folder = compile_folder(&e->c);
-  ModelCode model = {.plan = e->plan, .table = e->table};
-  if (session_open(&e->s, &model, &b->a->run, &f)) return true;
+  if (!entry_compile(b, e)) return false;
+  e->plan = e->code.plan;
+  if (session_open(&e->s, &e->code.model, &b->a->run, &f)) return true;
   return e->c.exit = fault_print(&f), false;
 }
 
 static void entry_close(Entry *e) {
   session_close(&e->s);
-  if (e->jit) host_unload(e->jit);
+  code_close(&e->code);
   compile_release(&e->c);
 }
 
@@ -128,12 +88,25 @@ static uint64_t seed_of(const Bench *b, const Entry *e) {
   return b->a->run.seed.given ? b->a->run.seed.n : e->plan->set.seed;
 }
 
-static bool entry_steps(Bench *b, Entry *e, uint32_t n, bool timed) {
+bool entry_init(Bench *b, Entry *e) {
+  Fault f = {0};
+  if (session_init(&e->s, seed_of(b, e), &f)) return true;
+  return e->c.exit = fault_print(&f), false;
+}
+
+/* Milliseconds by the device's own clock, else by that on the wall. */
+static double entry_clock(const Entry *e) {
+  Reading r = {0};
+  Device *d = e->s.device;
+  return d->meter ? d->meter(d, &r), r.ms : clock_seconds() * 1e3;
+}
+
+bool entry_steps(Bench *b, Entry *e, uint32_t n, bool timed) {
   Fault f = {0};
   for (uint32_t i = 0; i < n; i++) {
-    double start = clock_seconds();
+    double start = entry_clock(e);
     if (!entry_step(e, seed_of(b, e), &f)) return e->c.exit = fault_print(&f), false;
-    if (timed) e->time[e->ntime++] = (clock_seconds() - start) * 1e3;
+    if (timed) e->time[e->ntime++] = entry_clock(e) - start;
   }
   return true;
 }
@@ -197,6 +170,17 @@ static double weights_differ(Entry *e, Entry *to) {
   return worst;
 }
 
+void differences_find(Bench *b) {
+  for (uint32_t i = 0; i < b->n; i++)
+    b->entry[i]->difference =
+        strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
+}
+
+const char *difference_text(Bench *b, const Entry *e) {
+  if (isnan(e->difference)) return b->a->run.json ? "null" : "-";
+  return arena_printf(&b->arena, "%.2e", e->difference);
+}
+
 /* ---- the whole ----------------------------------------------------------------------------- */
 
 static int double_order(const void *a, const void *b) {
@@ -236,7 +220,8 @@ static bool ratios_known(const Bench *b) {
 }
 
 static bool round_run(Bench *b, uint32_t round) {
-  b->roof[round] = roofline_measure(b->isa[0], b->entry[0]->s.device->threads);
+  if (b->entry[0]->code.jit)
+    b->roof[round] = roofline_measure(b->entry[0]->code.isa[0], b->entry[0]->s.device->threads);
   for (uint32_t k = 0; k < b->n; k++) {
     Entry *e = b->entry[(k + round) % b->n];
     double *first = e->time + e->ntime, copy[STEPS_ROUND];
@@ -248,15 +233,10 @@ static bool round_run(Bench *b, uint32_t round) {
 }
 
 static bool bench_run(Bench *b) {
-  for (uint32_t i = 0; i < b->n; i++) {
-    Fault f = {0};
-    if (!session_init(&b->entry[i]->s, seed_of(b, b->entry[i]), &f))
-      return b->entry[i]->c.exit = fault_print(&f), false;
-    if (!entry_steps(b, b->entry[i], STEPS_COMPARED, false)) return false;
-  }
   for (uint32_t i = 0; i < b->n; i++)
-    b->entry[i]->difference =
-        strcmp(b->entry[i]->word, "free") ? weights_differ(b->entry[i], b->entry[b->n - 1]) : NAN;
+    if (!entry_init(b, b->entry[i]) || !entry_steps(b, b->entry[i], STEPS_COMPARED, false))
+      return false;
+  differences_find(b);
   do {
     if (!round_run(b, b->rounds)) return false;
     b->rounds++;
@@ -304,40 +284,56 @@ static Roofline roofline_middle(const Bench *b) {
   return (Roofline){median(flops, b->rounds), median(bytes, b->rounds)};
 }
 
-static void report(Bench *b, Text *out) {
-  Entry *base = b->entry[0];
-  double flops, error;
+/* What stands above the table: the machine, and its best time for the step where that is known. */
+static void head_print(Bench *b, Text *out) {
+  const Device *d = b->entry[0]->s.device;
+  bool json = b->a->run.json;
+  double flops;
+  if (!b->entry[0]->code.jit) {
+    text_add(out, json ? "{\"schema\":\"lcwc.bench/1\",\"isa\":\"%s\"" : "%s, %s, by its own clock\n\n",
+             d->isa, d->about ? d->about : d->name);
+    return;
+  }
   Roofline r = roofline_middle(b);
-  double floor = floor_ms(base, &r, &flops);
-  if (b->a->run.json)
+  double floor = floor_ms(b->entry[0], &r, &flops);
+  if (json)
     text_add(out,
-             "{\"schema\":\"lcwc.bench/"
-             "1\",\"isa\":\"%s\",\"threads\":%u,\"peak_gflops\":%.1f,\"bandwidth_gbytes\":%.2f,"
-             "\"roofline_ms\":%.3f,\"lowerings\":[",
-             b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, floor);
+             "{\"schema\":\"lcwc.bench/1\",\"isa\":\"%s\",\"threads\":%u,\"peak_gflops\":%.1f,"
+             "\"bandwidth_gbytes\":%.2f,\"roofline_ms\":%.3f",
+             d->isa, d->threads, r.flops * 1e-9, r.bytes * 1e-9, floor);
   else
     text_add(out,
              "%s, %u threads: peak %.1f GFLOP/s, memory %.1f GB/s; %.3f GFLOP a step, roofline "
-             "%.2f ms\n\n"
-             "%-15s %9s %9s %9s %9s %7s %9s %9s %11s\n",
-             b->isa[0], base->s.device->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9,
-             floor, "lowering", "ms/step", "5 %", "95 %", "to first", "+-", "to roof", "launches",
-             "difference");
+             "%.2f ms\n\n",
+             d->isa, d->threads, r.flops * 1e-9, r.bytes * 1e-9, flops * 1e-9, floor);
+}
+
+static void entry_print(Bench *b, Entry *e, Text *out) {
+  static const char row[] = "%-15s %9.3f %9.3f %9.3f %9.3f %7.3f %9s %9u %11s\n";
+  static const char object[] =
+      "{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,\"ratio\":%.4f,"
+      "\"ratio_error\":%.4f,\"to_roofline\":%s,\"launches\":%u,\"difference\":%s}";
+  bool json = b->a->run.json;
+  double middle = e->time[e->ntime / 2], low = e->time[e->ntime / 20], error,
+         high = e->time[e->ntime - 1 - e->ntime / 20], first = ratio_first(b, e, &error);
+  const char *roofline = e->code.jit ? arena_printf(&b->arena, "%.3f", ratio_roofline(b, e))
+                         : json ? "null" : "-";
+  text_add(out, json ? object : row, e->word, middle, low, high, first, error, roofline, launches(e),
+           difference_text(b, e));
+}
+
+static void report(Bench *b, Text *out) {
+  bool json = b->a->run.json;
+  head_print(b, out);
+  if (json) text_add(out, ",\"lowerings\":[");
+  else
+    text_add(out, "%-15s %9s %9s %9s %9s %7s %9s %9s %11s\n", "lowering", "ms/step", "5 %", "95 %",
+             "to first", "+-", "to roof", "launches", "difference");
   for (uint32_t i = 0; i < b->n; i++) {
-    Entry *e = b->entry[i];
-    double middle = e->time[e->ntime / 2], low = e->time[e->ntime / 20],
-           high = e->time[e->ntime - 1 - e->ntime / 20];
-    double first = ratio_first(b, e, &error), roofline = ratio_roofline(b, e);
-    const char *form =
-        b->a->run.json ? "%s{\"lower\":\"%s\",\"step_ms\":%.4f,\"low_ms\":%.4f,\"high_ms\":%.4f,"
-                         "\"ratio\":%.4f,\"ratio_error\":%.4f,\"to_roofline\":%.4f,\"launches\":%u,\"difference\":%s}"
-                       : "%s%-15s %9.3f %9.3f %9.3f %9.3f %7.3f %9.3f %9u %11s\n";
-    const char *difference = isnan(e->difference) ? (b->a->run.json ? "null" : "-")
-                                                  : arena_printf(&b->arena, "%.2e", e->difference);
-    text_add(out, form, b->a->run.json && i ? "," : "", e->word, middle, low, high,
-             first, error, roofline, launches(e), difference);
+    if (json && i) text_add(out, ",");
+    entry_print(b, b->entry[i], out);
   }
-  if (b->a->run.json) text_add(out, "]}\n");
+  if (json) text_add(out, "]}\n");
   else
     text_add(out,
              "\ndifference: largest difference of a weight from `%s` after %d steps, relative to "
@@ -366,13 +362,15 @@ int command_bench(int argc, char **argv) {
   int code = arguments_parse(&a, "bench", true, 1, 2, argc, argv);
   if (code >= 0) return code;
   Bench b = {.a = &a};
-  b.isa[0] = a.run.cpu && strcmp(a.run.cpu, "native") ? a.run.cpu : host_isa();
   arena_init(&b.arena, "perm", 0);
-  const char *list = a.flag[FLAG_LOWER] ? a.flag[FLAG_LOWER] : "free,dense,unfused,fused";
+  const char *device = a.flag[FLAG_DEVICE], *list = a.flag[FLAG_LOWER];
+  bool host = !device || !strcmp(device, "host");
+  if (!list) list = host ? "free,dense,unfused,fused" : EVERY_LOWERING;
   Text out;
   text_init(&out, &b.arena);
-  bool ok = entries_open(&b, list) && bench_run(&b);
-  if (ok) report(&b, &out);
+  bool ok = entries_open(&b, list), counts = ok && bench_counts(&b);
+  ok = ok && (counts ? counts_run(&b) : bench_run(&b));
+  if (ok) counts ? counts_report(&b, &out) : report(&b, &out);
   code = ok ? text_write(&out) : b.n ? b.entry[b.n - 1]->c.exit : LCW_USAGE;
   for (uint32_t i = 0; i < b.n; i++) entry_close(b.entry[i]);
   arena_release(&b.arena);
