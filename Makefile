@@ -7,14 +7,15 @@ CC      ?= gcc
 BUILD   ?= build
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes -Werror
 CFLAGS  ?= -O2 -g
+ROOMS    = -Icompiler $(addprefix -I,$(wildcard compiler/*/))
 BASE     = -std=c11 -D_GNU_SOURCE -ffp-contract=off -fPIE -ffile-prefix-map=$(CURDIR)=. \
-           -Icompiler -Iruntime -Icodegen -Igrammar -I$(BUILD) -MMD -MP
+           $(ROOMS) -Iruntime -Icodegen -Igrammar -I$(BUILD) -MMD -MP
 HARDEN   = -fstack-protector-strong -Wl,-z,relro,-z,now -pie
 LLVM_INC = $(shell $(LLVM_CONFIG) --includedir 2>/dev/null)
 LLVM_LIB = $(shell $(LLVM_CONFIG) --ldflags --libs 2>/dev/null)
 
 RUNTIME  = $(filter-out runtime/trainer.c runtime/plot.c runtime/svg.c, $(wildcard runtime/*.c))
-COMPILER = $(filter-out compiler/embed.c,$(wildcard compiler/*.c)) runtime/plot.c runtime/svg.c
+COMPILER = $(filter-out compiler/embed.c,$(wildcard compiler/*.c compiler/*/*.c)) runtime/plot.c runtime/svg.c
 CODEGEN  = $(wildcard codegen/*.c)
 LLVM_SRC = $(wildcard codegen/host*.c) codegen/object.c
 STDLIB   = $(sort $(wildcard stdlib/*.lcwnet))
@@ -62,8 +63,8 @@ $(BUILD)/embed: compiler/embed.c
 	$(CC) -O1 -o $@ $<
 $(BUILD)/embedded_stdlib.c: $(BUILD)/embed $(STDLIB)
 	$< front.h StdlibFile stdlib_files $(STDLIB) >$@.tmp && mv $@.tmp $@
-$(BUILD)/embedded_explain.c: $(BUILD)/embed compiler/explain.txt
-	$< front.h StdlibFile explain_files compiler/explain.txt >$@.tmp && mv $@.tmp $@
+$(BUILD)/embedded_explain.c: $(BUILD)/embed compiler/check/explain.txt
+	$< front.h StdlibFile explain_files compiler/check/explain.txt >$@.tmp && mv $@.tmp $@
 $(BUILD)/embedded_prelude.c: $(BUILD)/embed codegen/prelude.cu
 	$< front.h StdlibFile prelude_files codegen/prelude.cu >$@.tmp && mv $@.tmp $@
 $(BUILD)/embedded_trainer.c: $(BUILD)/embed $(BUILD)/liblcwrt.a
@@ -78,8 +79,7 @@ $(BUILD)/embedded_%.o: $(BUILD)/embedded_%.c
 TEST_MAIN = $(shell grep -l '^int main' tests/*.c)
 TEST_PART = $(filter-out $(TEST_MAIN),$(wildcard tests/*.c))
 TEST_BIN  = $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_MAIN))
-FRONT     = $(filter-out compiler/command% compiler/arguments.c compiler/main.c compiler/pass.c \
-              compiler/link.c compiler/roofline.c compiler/agree.c runtime/%,$(COMPILER))
+FRONT     = $(filter-out compiler/command/% compiler/main.c compiler/pass.c runtime/%,$(COMPILER))
 
 $(BUILD)/liblcwc.a: $(LIB_OBJ)
 	rm -f $@ && ar rcsD $@ $^
@@ -135,9 +135,9 @@ bench: setup
 layers:
 	@tests/layers.sh
 wc:
-	@wc -l compiler/*.[ch] codegen/*.[ch] runtime/*.[ch] grammar/*.[ly] | sort -n | tail -25
+	@wc -l compiler/*.[ch] compiler/*/*.[ch] codegen/*.[ch] runtime/*.[ch] grammar/*.[ly] | sort -n | tail -25
 	@awk 'FNR==1{f++} /^ *(\/\*|\*|\/\/)/{c++} {n++} END{printf "%d files, %d lines, %.0f%% comments\n", f, n, 100*c/n}' \
-	  compiler/*.[ch] codegen/*.[ch] runtime/*.[ch]
+	  compiler/*.[ch] compiler/*/*.[ch] codegen/*.[ch] runtime/*.[ch]
 bless: $(BUILD)/lcwc
 	@BUILD=$(BUILD) tests/goldens.sh --bless
 

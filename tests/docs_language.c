@@ -125,11 +125,11 @@ int main(void) {
   size_t n;
   char *page = (char *)scratch_read("docs/language.md", &n);
   library_match(&t, page);
-  words_match(&t, page, "compiler/settings.def", "SETTING(DATA,", "| `data` | `%s` |");
-  words_match(&t, page, "compiler/settings.def", "SETTING(TRAIN,", "| `train` | `%s` |");
-  words_match(&t, page, "compiler/settings.def", "SETTING(EXPERIMENT,", "| `experiment` | `%s` |");
-  words_match(&t, page, "compiler/vocabulary.def", "TERM(ATTRIBUTE,", "`@%s");
-  words_match(&t, page, "compiler/intrinsics.def", "\nINTRINSIC(", "| `%s(");
+  words_match(&t, page, "compiler/check/settings.def", "SETTING(DATA,", "| `data` | `%s` |");
+  words_match(&t, page, "compiler/check/settings.def", "SETTING(TRAIN,", "| `train` | `%s` |");
+  words_match(&t, page, "compiler/check/settings.def", "SETTING(EXPERIMENT,", "| `experiment` | `%s` |");
+  words_match(&t, page, "compiler/check/vocabulary.def", "TERM(ATTRIBUTE,", "`@%s");
+  words_match(&t, page, "compiler/check/intrinsics.def", "\nINTRINSIC(", "| `%s(");
   samples_check(&t, page);
   free(page);
   page = (char *)scratch_read("docs/lcw.md", &n);
