@@ -12,8 +12,9 @@ caught() {
   number=$1 file=$2 harness=$3
   shift 3
   # shellcheck disable=SC2046
-  ${CC:-gcc} -std=c11 -D_GNU_SOURCE -ffp-contract=off -fPIE -Icompiler -Iruntime -Icodegen -Igrammar \
-    -I"$build" -isystem "$(llvm-config-19 --includedir)" -O1 -DLCW_SEED="$number" -c "$file" -o "$out/$number.o" &&
+  ${CC:-gcc} -std=c11 -D_GNU_SOURCE -ffp-contract=off -fPIE \
+    $(printf -- "-I%s " compiler compiler/*/ runtime codegen grammar) -I"$build" \
+    -isystem "$(llvm-config-19 --includedir)" -O1 -DLCW_SEED="$number" -c "$file" -o "$out/$number.o" &&
   ${CC:-gcc} -pie -o "$out/$number" "$build/tests/$harness.o" "$out/$number.o" -Wl,--start-group \
     "$build"/libtest.a "$build"/liblcwc.a "$build"/liblcwrt.a -Wl,--end-group \
     $(llvm-config-19 --ldflags --libs) -lcmocka -ljansson -lz -lm -lpthread -ldl || return 2
