@@ -12,8 +12,8 @@
 bool edits_read(Compile *c);
 /* On the first batches of the data, from the seed of the run: every launch of an edited kernel in
  * every phase is made twice, by it and by the text that was emitted, on equal inputs. What it leaves
- * must be within the bound of rounding of what float64 computes. Both are timed. Prints a line for
- * each kernel. False: one was refused; c->exit. */
+ * must be within the bound of rounding of what float64 computes. Both are timed, or, on the
+ * simulated device, counted. Prints a line for each kernel. False: one was refused; c->exit. */
 bool edits_prove(Arguments *a, Compile *c);
 /* True if a kernel differs from what is emitted. */
 bool edits_any(const Compile *c);
