@@ -6,7 +6,7 @@
 #define __device__ __attribute__((device))
 #define __shared__ __attribute__((shared))
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(n) __attribute__((launch_bounds(n)))
+#define __launch_bounds__(...) __attribute__((launch_bounds(__VA_ARGS__)))
 #define __align__(n) __attribute__((aligned(n)))
 #define __syncwarp() __nvvm_bar_warp_sync(0xffffffffu)
 #define __shfl_xor_sync(mask, x, lanes) __nvvm_shfl_sync_bfly_f32(mask, x, lanes, 31)
@@ -18,8 +18,9 @@
 #define block_x() ((int)blockIdx.x)
 #define block_y() ((int)blockIdx.y)
 #endif
-/* A kernel, of blocks of 256 threads; shared memory whose size the launch gives. */
-#define entry extern "C" __global__ void __launch_bounds__(256)
+/* A kernel, of blocks of 256 threads (one on a processor is enough: nothing need be spilled to fit
+ * more); shared memory whose size the launch gives. */
+#define entry extern "C" __global__ void __launch_bounds__(256, 1)
 #define dynamic_shared extern __shared__ __align__(128)
 #define device static __device__ __forceinline__ __attribute__((unused))
 
