@@ -279,7 +279,7 @@ static const struct { const char *name, *codes; } can_fail[] = {
 /* The old run is as it was, or has gone on to its end. */
 static void must_be_whole(const char *why) {
   size_t n, o, d;
-  unsigned char *now = weights("work", &n), *old = weights("old", &o), *done = weights("done", &d);
+  unsigned char *now = weights("resumed", &n), *old = weights("old", &o), *done = weights("done", &d);
   bool whole = (n == o && !memcmp(now, old, n)) || (n == d && !memcmp(now, done, n));
   if (!whole) fail_msg("%s: the checkpoint is neither the old nor the new one", why);
   free(now);
@@ -290,11 +290,11 @@ static void must_be_whole(const char *why) {
 static void copy_run(void) {
   static const char *const file[] = {"run.json", "source.lcwnet", "metrics.jsonl", CHECKPOINT_LAST};
   char from[300], to[300];
-  mkdir(scratch_path(&scratch, "work"), 0700);
+  mkdir(scratch_path(&scratch, "resumed"), 0700);
   for (size_t i = 0; i < COUNT_OF(file); i++) {
     size_t n;
     snprintf(from, sizeof from, "%s/old/%s", scratch.path, file[i]);
-    snprintf(to, sizeof to, "%s/work/%s", scratch.path, file[i]);
+    snprintf(to, sizeof to, "%s/resumed/%s", scratch.path, file[i]);
     unsigned char *bytes = scratch_read(from, &n);
     scratch_write(to, bytes, n);
     free(bytes);
@@ -309,14 +309,14 @@ static void fail_once(const char *name, unsigned n, int code) {
   snprintf(env, sizeof env, "LCWC_SIM_FAIL=%s:%u:%d LCWC_SIM_REPORT=report", name, n, code);
   snprintf(what, sizeof what, "%s, call %u, code %d", name, n, code);
   copy_run();
-  int exit = run(env, "--resume=work --steps 6 -q");
+  int exit = run(env, "--resume=resumed --steps 6 -q");
   char *out = output();
   bool said = strstr(out, exit ? "error: " : "note: ") && strstr(out, "runtime/cuda_");
   said = (said && strstr(out, name)) || (exit == 0 && strstr(out, "does not fit"));
   if (!said) fail_msg("%s: exit %d: %s", what, exit, out);
   bool expected = exit == (code == 2 ? LCW_LIMIT : LCW_DEVICE);
   if (exit && !expected) fail_msg("%s: exit %d: %s", what, exit, out);
-  if (exit == 0) must_equal("work", "done"); /* it was got over, or came after the last save */
+  if (exit == 0) must_equal("resumed", "done"); /* it was got over, or came after the last save */
   else must_be_whole(what);
   if (!gives_back && reported("leaks") > 0) fail_msg("%s: not all was given back: %s", what, out);
   free(out);
