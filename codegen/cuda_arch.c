@@ -97,7 +97,8 @@ CudaEstimate cuda_estimate(const CudaArch *a, const Kernel *k, const CudaLaunch 
   double hertz = a->clock * 1e6;
   uint32_t rate = a->rate[launch->slabs ? k->precision : PRECISION_FP32];
   double work = turns * block_work(k, launch, blocks) / rate;
-  double issues = turns * warp_issues(k, launch, count) * (launch->block / 32) / CUDA_SCHEDULERS;
+  double issues = turns * warp_issues(k, launch, count) * (launch->block / 32) /
+                  (double)CUDA_SCHEDULERS;
   e.part[BOUND_COMPUTE] = (work > issues ? work : issues) / hertz;
   e.part[BOUND_BANDWIDTH] = (double)k->bytes / a->bytes;
   for (CudaBound i = 0; i < BOUND_COUNT; i++)

@@ -166,8 +166,8 @@ static void step_judge(const Check *x, Difference *d, const Buffer *b, double mo
     d->ratio = fmax(d->ratio, wide ? relative(d) / LOOSE : 0);
     return;
   }
-  double may = unit[precision] * fmax(UNITS * d->moved, ZERO_UNITS * most) + 0x1p-149;
-  may = fmax(may, ROUNDINGS * d->rounding);
+  double may = unit[precision] * fmax((double)UNITS * d->moved, (double)ZERO_UNITS * most) + 0x1p-149;
+  may = fmax(may, (double)ROUNDINGS * d->rounding);
   *d = (Difference){.difference = d->square, .largest = d->moved, .bound = may};
   d->ratio = discrete ? 0 : d->difference / may;
 }
@@ -200,7 +200,7 @@ static void tensors_take(Check *x, const bool *written) {
     if (written[b] && compare_buffer(&x->compare, b - 1, &d[b]) && p->buffer[b].role == BUF_PARAM)
       most = fmax(most, d[b].moved);
   for (uint32_t b = 1; b < p->nbuffer; b++) {
-    if (!d[b].bound) continue; /* not written, or the reference has no such thing */
+    if (d[b].bound == 0) continue; /* not written, or the reference has no such thing */
     step_judge(x, &d[b], &p->buffer[b], most);
     if (!r->compared++ || d[b].ratio > r->worst.ratio)
       r->worst = d[b], r->where = name_text(x->compare.made.names, p->buffer[b].name);

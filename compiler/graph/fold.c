@@ -143,7 +143,7 @@ Val graph_matmul(Graph *g, Val a, bool ta, Val b, bool tb) {
   bool flag[2] = {ta, tb};
   for (int i = 0; i < 2; i++)
     if (transpose_of(g, in[i])) in[i] = transpose_of(g, in[i]), flag[i] = !flag[i];
-  return graph_add(g, OP_MATMUL, in, NULL, (Attr){.gemm = {flag[0], flag[1]}});
+  return graph_add(g, OP_MATMUL, in, NULL, (Attr){.gemm = {.ta = flag[0], .tb = flag[1]}});
 }
 
 static bool is_single(const Graph *g, Val v) { return shape_elements(&g->node[v].shape) == 1; }
