@@ -108,6 +108,13 @@ sanitized:
 
 programs: all $(TEST_BIN)
 
+# What clang says of the same sources.
+warnings: $(BUILD)/lcwnet.tab.h $(BUILD)/lcwnet.lex.h
+	@clang-19 -fsyntax-only $(filter-out -MMD -MP,$(BASE)) -isystem $(LLVM_INC) $(WARN) \
+	  $(wildcard compiler/*.c compiler/*/*.c codegen/*.c runtime/*.c runtime/*/*.c)
+	@clang-19 -fsyntax-only $(filter-out -MMD -MP,$(BASE)) -isystem $(LLVM_INC) -Itests -Wall -Wextra \
+	  -Wno-unused-function -Werror $(wildcard tests/*.c)
+
 test: setup
 	@$(MAKE) --no-print-directory -j2 programs
 	@$(MAKE) --no-print-directory -j2 sanitized
@@ -153,6 +160,7 @@ help:
 	@echo "make test       every test; ends in N passed, N failed, N skipped"
 	@echo "make check-gpu  kernels, training and speed on a CUDA device; DRIVER=sim tries it without one"
 	@echo "make bench      speed: against PyTorch, the roofline, and the lowerings against each other"
+	@echo "make warnings   what clang says of the sources; nothing, that is"
 	@echo "make layers     which file includes which: the order of STYLE and DESIGN holds"
 	@echo "make wc         sizes of files and functions"
 	@echo "make bless      accept the goldens of the passes as they are now"
@@ -161,6 +169,6 @@ help:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all programs sanitized test check-gpu setup demo bench layers wc bless install clean help
+.PHONY: all programs sanitized warnings test check-gpu setup demo bench layers wc bless install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

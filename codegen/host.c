@@ -77,6 +77,7 @@ LLVMTargetMachineRef machine_new(const Isa *isa, Text *why) {
 
 /* See the heads of host_row.c and host_contract.c for what Launch.chunk means. */
 static void target_host_tile(Kernel *k) {
+  kernel_keep(k);
   if (k->kind == KERNEL_CONTRACT) contract_tile(k);
   else row_tile(k);
 }

@@ -53,7 +53,7 @@ static bool data_fits(const Plan *p, const Data *data, Fault *f) {
 
 bool executor_open(Executor *e, const Plan *p, Device *d, const Data *data, Fault *f) {
   *e = (Executor){.plan = p, .device = d, .data = data, .scale = data->scale,
-                  .shift = data->shift, .channels = data->channels};
+                  .shift = data->shift, .channels = data->channels, .fresh = true};
   return data_fits(p, data, f) && place_outputs(e, f) && d->alloc(d, p->arena, f) &&
          (!d->recorder || d->recorder->open(d, e, f));
 }
@@ -111,7 +111,9 @@ static void execute_step(Executor *e, const Recorder *r, uint32_t i, const Batch
     if (r) r->feed(d, i);
     else feed(e, b, batch);
     break;
-  case STEP_ZERO: d->zero(d, b->offset, b->bytes); break;
+  case STEP_ZERO: /* memory that was never touched is left so: it costs nothing yet */
+    if (r || !e->fresh || b->role != BUF_STATE) d->zero(d, b->offset, b->bytes);
+    break;
   case STEP_COPY: d->copy(d, b->offset, plan_buf(p, s->b)->offset, b->bytes); break;
   case STEP_FETCH:
     if (r) r->fetch(d, i);
@@ -140,5 +142,6 @@ bool execute_phase(Executor *e, Phase phase, const Batch *batch, Fault *f) {
     else execute_step(e, r, i, batch);
   }
   if (r) r->end(d, phase);
+  e->fresh = false;
   return device_ok(d, f);
 }

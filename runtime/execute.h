@@ -23,6 +23,7 @@ typedef struct Executor {
   char *output;     /* host copies of the outputs, one after the other */
   uint64_t output_bytes;
   uint64_t *at;     /* where the copy of buffer i begins in `output` */
+  bool fresh;       /* no phase has run: the device's memory is zero, as it was allocated */
   double *seconds;  /* of each step, summed over runs; NULL: not measured */
 } Executor;
 

@@ -153,8 +153,9 @@ static bool start(Train *t, const ModelCode *model, Fault *f) {
   if (!metrics_open(&t->metrics, t->folder.fd, t->folder.path, f)) return false;
   if (o->resume && !go_on(t, f)) return false;
   if (!o->resume && !begin(t, f)) return false;
+  if (!folder_describe(&t->folder, t->plan, o, t->session.device, t->state.seed, f)) return false;
   say_start(t);
-  return folder_describe(&t->folder, t->plan, o, t->session.device, t->state.seed, f);
+  return true;
 }
 
 /* ---- saving ------------------------------------------------------------------------------ */

@@ -149,7 +149,9 @@ static Val make_MATMUL(Case *c) {
 
 static Val make_CONV2D(Case *c) {
   int32_t groups = 1 + below(c, 2), in = draw_size(c), out = draw_size(c);
-  Attr a = {.conv = {{1 + below(c, 2), 1 + below(c, 2)}, {below(c, 2), below(c, 2)}, groups}};
+  Attr a = {.conv = {.stride = {1 + below(c, 2), 1 + below(c, 2)},
+                     .pad = {below(c, 2), below(c, 2)},
+                     .groups = groups}};
   c->skip = "conv2d has no gradient yet";
   Val x = leaf(c, shape_of(4, (int32_t[]){2, 3 + below(c, 4), 3 + below(c, 4), in * groups}));
   Val w = leaf(c, shape_of(4, (int32_t[]){1 + below(c, 3), 1 + below(c, 3), in, out * groups}));

@@ -438,7 +438,7 @@ static void convolution_matches_torch(void **state) {
   Val x = image(b, at);
   for (int i = 0; i < 24; i++) w[i] = i % 5 - 2;
   Val in[2] = {x, graph_list(&b->g, dims(4, 3, 2, 1, 4), w)};
-  Val y = graph_add(&b->g, OP_CONV2D, in, NULL, (Attr){.conv = {{2, 1}, {1, 0}, 2}});
+  Val y = graph_add(&b->g, OP_CONV2D, in, NULL, (Attr){.conv = {.stride = {2, 1}, .pad = {1, 0}, .groups = 2}});
   Shape expected = dims(4, 1, 2, 2, 4);
   assert_true(shape_equal(&expected, &graph_node(&b->g, y)->shape));
   assert_values(window_run(b, y, x, at),

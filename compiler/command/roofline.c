@@ -1,5 +1,6 @@
 /* roofline.c: measures the peak of multiply-add and of memory. In: an instruction set and a number
- * of threads. Out: rates. Each thread runs the same loop; the slowest one counts. */
+ * of threads. Out: rates. Each thread runs the same loop; the time is that until the last
+ * of them is done, as it is for a kernel. */
 #include "roofline.h"
 #include <immintrin.h>
 #include <pthread.h>
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FMA_LOOPS = 1 << 20, STREAM_FLOATS = 4 << 20 };
+enum { FMA_LOOPS = 2 << 20, STREAM_FLOATS = 4 << 20 };
 
 static double now(void) {
   struct timespec t;
@@ -50,43 +51,58 @@ static double stream(float *v, float *m) {
   return 16.0 * (double)STREAM_FLOATS;
 }
 
+typedef struct { double start, end, work; } Span;
+
+/* What one thread did: multiply-adds, then the stream. */
 typedef struct {
   const char *isa;
   pthread_barrier_t *ready;
-  double flops, bytes;
+  Span flops, bytes;
 } Worker;
 
 static void *worker_run(void *p) {
   Worker *w = p;
   float out[12 * 16], *v = malloc(2 * sizeof(float) * STREAM_FLOATS);
-  if (!v) return NULL;
+  if (!v) abort(); /* the barrier would never open */
   for (long i = 0; i < 2 * STREAM_FLOATS; i++) v[i] = 1e-3f; /* pages of its own */
   pthread_barrier_wait(w->ready);
-  double start = now();
-  double n = !strcmp(w->isa, "avx512") ? chains_avx512(out)
-             : !strcmp(w->isa, "avx2") ? chains_avx2(out)
-                                       : chains_baseline(out);
-  w->flops = n / (now() - start);
+  w->flops.start = now();
+  w->flops.work = !strcmp(w->isa, "avx512") ? chains_avx512(out)
+                  : !strcmp(w->isa, "avx2") ? chains_avx2(out)
+                                            : chains_baseline(out);
+  w->flops.end = now();
   pthread_barrier_wait(w->ready);
-  start = now();
-  w->bytes = stream(v, v + STREAM_FLOATS) / (now() - start);
+  w->bytes.start = now();
+  w->bytes.work = stream(v, v + STREAM_FLOATS);
+  w->bytes.end = now();
   free(v);
   return NULL;
 }
+
+/* Adds b's work to a; together they took from the first start to the last end. */
+static void span_join(Span *a, const Span *b) {
+  a->work += b->work;
+  if (b->start < a->start) a->start = b->start;
+  if (b->end > a->end) a->end = b->end;
+}
+
+static double span_rate(const Span *s) { return s->work / (s->end - s->start); }
 
 Roofline roofline_measure(const char *isa, uint32_t threads) {
   pthread_barrier_t ready;
   pthread_t id[64];
   Worker w[64];
-  Roofline r = {0};
   if (threads > 64) threads = 64;
-  if (pthread_barrier_init(&ready, NULL, threads)) return r;
-  for (uint32_t i = 0; i < threads; i++) w[i] = (Worker){isa, &ready, 0, 0};
+  if (pthread_barrier_init(&ready, NULL, threads)) return (Roofline){0};
+  for (uint32_t i = 0; i < threads; i++) w[i] = (Worker){.isa = isa, .ready = &ready};
   for (uint32_t i = 1; i < threads; i++)
-    if (pthread_create(&id[i], NULL, worker_run, &w[i])) abort(); /* the barrier would never open */
+    if (pthread_create(&id[i], NULL, worker_run, &w[i])) abort(); /* the same */
   worker_run(&w[0]);
-  for (uint32_t i = 1; i < threads; i++) pthread_join(id[i], NULL);
-  for (uint32_t i = 0; i < threads; i++) r.flops += w[i].flops, r.bytes += w[i].bytes;
+  for (uint32_t i = 1; i < threads; i++) {
+    pthread_join(id[i], NULL);
+    span_join(&w[0].flops, &w[i].flops);
+    span_join(&w[0].bytes, &w[i].bytes);
+  }
   pthread_barrier_destroy(&ready);
-  return r;
+  return (Roofline){span_rate(&w[0].flops), span_rate(&w[0].bytes)};
 }

@@ -18,7 +18,7 @@
  *   MAP       one stage over every axis.
  *   ROW       each stage over P and R axes. A REDUCE over the R axes in stage s gives a value
  *             per row, used by later stages. Element values of an earlier stage are not kept:
- *             the lowering repeats what it needs.
+ *             the lowering repeats what it needs (but see kernel_keep).
  *   CONTRACT  STAGE_PROLOGUE over K and N: its REDUCEs over K give values per n (the r of a
  *             linear set: sum over k of t_k * rhs(k, n)); STAGE_EPILOGUE over M and N: reads
  *             ACC; its REDUCEs over M give values per n, over N values per m; STAGE_COLUMN over
@@ -114,6 +114,7 @@ uint64_t kernel_extent(const Kernel *k, uint16_t axes);    /* product of extents
 /* Merges neighbouring axes of one part that every access walks as one, drops axes of extent 1. */
 void kernel_collapse(Kernel *k);
 void kernel_count(Kernel *k);                              /* sets flops and bytes */
+void kernel_keep(Kernel *k);                               /* keep.c: random numbers made once */
 const Kernel *kernel_text(const Kernel *k);               /* the one that has its text on CUDA */
 bool arg_equal(const Arg *a, const Arg *b, uint32_t naxis); /* the same access to the same type */
 bool kernel_equal(const Kernel *a, const Kernel *b);       /* same code: all but name and span */
