@@ -54,9 +54,21 @@ typedef struct { char *bytes; size_t size; char *log; } CudaImage; /* in an aren
       "-Wno-unknown-cuda-version", "-O2", "-ffp-contract=fast", "-gline-directives-only",       \
       "-ffile-compilation-dir=.", "-S"
 
-/* Opens libnvrtc: `path`, else LCWC_NVRTC, else the sonames of CUDA 13 and 12 and the toolkit's
- * usual folders. NULL: `why` says what to install. */
-Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why);
+#define NVRTC_HELP                                                                              \
+  "\nhelp: it is part of the CUDA toolkit 12 or 13 (NVIDIA's package cuda-nvrtc-13-0); "        \
+  "--nvrtc=PATH names another place"
+
+/* Where libnvrtc is: `named`, else LCWC_NVRTC, else the sonames of CUDA 13 and 12 and the toolkit's
+ * usual folders. `file`: its path, size and time; another file, another text. NULL: `why` says what
+ * to install. */
+const char *nvrtc_path(Arena *arena, const char *named, const char **file, Text *why);
+
+/* Finds the library, and loads nothing; NULL: `why` says what to install. */
+Nvrtc *nvrtc_find(Arena *arena, const char *path, Text *why);
+const char *nvrtc_file(const Nvrtc *n); /* of nvrtc_path() */
+/* Loads it, if it isn't yet: all that follows needs that. False: `why` says why not. */
+bool nvrtc_load(Nvrtc *n, Text *why);
+Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why); /* both */
 void nvrtc_close(Nvrtc *n);
 bool nvrtc_version(const Nvrtc *n, int *major, int *minor);
 /* True if it compiles for sm_<arch>; those that it does are added to `known`. */

@@ -33,7 +33,7 @@ typedef struct {
   uint32_t njob;
   pthread_mutex_t lock;
   uint32_t next;                   /* job that no thread has taken yet */
-  Text *why;
+  Text note, *why;
 } Build;
 
 /* ---- the text -------------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ uint32_t cuda_weakest(const CudaBuild *b) {
 /* PTX of NVRTC is as new as its CUDA, PTX of clang is of CUDA 11. */
 static bool ptx_by_nvrtc(const Build *b) {
   if (!b->tools.nvrtc || !b->tools.clang_name) return b->tools.nvrtc != NULL;
-  return !b->b->oldest || b->tools.nvrtc_ptx < 11;
+  return !b->b->oldest || b->tools.version[0] < 11;
 }
 
 static int job_add(Build *b, uint32_t arch, bool ptx) {
@@ -102,21 +102,13 @@ static int job_add(Build *b, uint32_t arch, bool ptx) {
   *j = (Job){.arch = arch, .ptx = ptx, .nvrtc = !ptx || ptx_by_nvrtc(b)};
   arena_init(&j->arena, "image", 0);
   text_init(&j->key, &j->arena), text_init(&j->note, &j->arena);
-  Text known;
-  text_init(&known, b->arena);
-  if (!j->nvrtc && b->tools.clang_name) return LCW_OK;
-  if (!j->nvrtc || !b->tools.nvrtc) {
-    const char *missing = *b->tools.missing ? b->tools.missing : "NVRTC was not asked for";
-    text_add(b->why, "no compiler for %s%u: %s", ptx ? "PTX of sm_" : "a cubin of sm_", arch,
-             missing);
-    if (!ptx && b->tools.clang_name)
-      text_add(b->why, "\nhelp: %s makes PTX, which the driver translates: --cuda-compiler=clang "
-                       "(build, emit: --target=ptx)", b->tools.clang_name);
-    return LCW_DEVICE;
-  }
-  if (nvrtc_supports(b->tools.nvrtc, arch, &known)) return LCW_OK;
-  text_add(b->why, "sm_%u: %s does not compile for it\nhelp: %s", arch, b->tools.nvrtc_name, known.s);
-  return LCW_USAGE;
+  if (j->nvrtc ? b->tools.nvrtc_name : b->tools.clang_name) return LCW_OK;
+  const char *missing = *b->tools.missing ? b->tools.missing : "NVRTC was not asked for";
+  text_add(b->why, "no compiler for %s%u: %s", ptx ? "PTX of sm_" : "a cubin of sm_", arch, missing);
+  if (!ptx && b->tools.clang_name)
+    text_add(b->why, "\nhelp: %s makes PTX, which the driver translates: --cuda-compiler=clang "
+                     "(build, emit: --target=ptx)", b->tools.clang_name);
+  return LCW_DEVICE;
 }
 
 static int jobs_plan(Build *b) {
@@ -144,15 +136,40 @@ static void job_key(const Build *b, Job *j) {
   static const char *const nvrtc[] = {NVRTC_OPTIONS}, *const clang[] = {CLANG_OPTIONS};
   text_add(&j->key, "lcwc " LCW_VERSION ", %s, %ssm_%u, %u kernels\n", job_compiler(b, j),
            j->ptx ? "PTX of " : "", j->arch, cuda_texts(b->kernel, b->nkernel));
+  if (j->nvrtc) text_add(&j->key, "%s\n", nvrtc_file(b->tools.nvrtc));
   const char *const *option = j->nvrtc ? nvrtc : clang;
   size_t n = j->nvrtc ? COUNT_OF(nvrtc) : COUNT_OF(clang);
   for (size_t i = 0; i < n; i++) text_add(&j->key, "%s\n", option[i]);
   text_bytes(&j->key, b->text.s, b->text.n);
 }
 
+/* Takes what the cache has; the number of images that are still to be made. */
+static uint32_t jobs_recall(Build *b) {
+  uint32_t left = 0;
+  for (Job *j = b->job; j < b->job + b->njob; j++) {
+    job_key(b, j);
+    j->hit = j->done = cuda_cache_get(&b->cache, &j->arena, &j->key, &j->image, &j->note);
+    left += !j->hit;
+  }
+  return left;
+}
+
+/* What is still to be made needs NVRTC itself, and an architecture that it knows. */
+static int jobs_ready(Build *b) {
+  Text known;
+  text_init(&known, b->arena);
+  for (Job *j = b->job; j < b->job + b->njob; j++) {
+    if (j->hit || !j->nvrtc) continue;
+    if (!nvrtc_load(b->tools.nvrtc, b->why)) return LCW_DEVICE;
+    if (nvrtc_supports(b->tools.nvrtc, j->arch, &known)) continue;
+    text_add(b->why, "sm_%u: %s does not compile for it\nhelp: %s", j->arch, b->tools.nvrtc_name,
+             known.s);
+    return LCW_USAGE;
+  }
+  return LCW_OK;
+}
+
 static void job_run(const Build *b, Job *j) {
-  job_key(b, j);
-  j->hit = j->done = cuda_cache_get(&b->cache, &j->arena, &j->key, &j->image, &j->note);
   if (j->hit) return;
   j->done = job_compile(b, j, b->text.s, &j->image);
   if (j->done) cuda_cache_put(&b->cache, &j->key, &j->image, &j->note);
@@ -169,11 +186,11 @@ static void *jobs_take(void *context) {
   }
 }
 
-/* Runs all jobs, on as many threads as there are processors. */
-static void jobs_run(Build *b) {
+/* Makes the `left` images, on as many threads as there are processors. */
+static void jobs_run(Build *b, uint32_t left) {
   pthread_t thread[CUDA_MAX_ARCH + 1];
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  uint32_t n = (uint32_t)size_min(b->njob, processors > 0 ? (size_t)processors : 1), started = 0;
+  uint32_t n = (uint32_t)size_min(left, processors > 0 ? (size_t)processors : 1), started = 0;
   pthread_mutex_init(&b->lock, NULL);
   while (started + 1 < n && !pthread_create(&thread[started], NULL, jobs_take, b)) started++;
   jobs_take(b);
@@ -265,9 +282,13 @@ static bool resources_read(Build *b, uint32_t at, CudaModel *out) {
   return true;
 }
 
+/* Adds what the cache said, unless it said so before. */
+static void note_add(Text *note, const char *said) {
+  if (*said && !(note->n && strstr(note->s, said)))
+    text_add(note, "%s%s", note->n ? "\n" : "", said);
+}
+
 static int result_take(Build *b, CudaModel *out) {
-  Text note;
-  text_init(&note, b->arena);
   *out = (CudaModel){.nimage = b->njob, .nkernel = b->nkernel, .text = b->text.s,
                      .text_size = b->text.n, .note = ""};
   out->image = NEW_ARRAY(b->arena, PlanImage, b->njob + 1);
@@ -279,10 +300,9 @@ static int result_take(Build *b, CudaModel *out) {
     if (!j->done) return job_refused(b, j);
     image_take(b, j, i, out);
     if (!resources_read(b, i, out)) return LCW_INTERNAL;
-    if (j->note.n && !(note.n && strstr(note.s, j->note.s)))
-      text_add(&note, "%s%s", note.n ? "\n" : "", j->note.s);
+    if (j->note.n) note_add(&b->note, j->note.s);
   }
-  if (note.n) out->note = note.s;
+  if (b->note.n) out->note = b->note.s;
   return LCW_OK;
 }
 
@@ -291,7 +311,9 @@ static int build_run(Build *b, CudaModel *out) {
   int code = jobs_plan(b);
   if (code) return code;
   if (!cuda_program(b->kernel, b->nkernel, b->b, &b->text, b->line, b->why)) return LCW_INTERNAL;
-  jobs_run(b);
+  uint32_t left = jobs_recall(b);
+  if ((code = jobs_ready(b))) return code;
+  jobs_run(b, left);
   return result_take(b, out);
 }
 
@@ -305,18 +327,18 @@ int cuda_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const Cu
                  CudaModel *out, Text *why) {
   double start = now_ms();
   Build *b = NEW(arena, Build);
-  Text note;
   *b = (Build){.arena = arena, .kernel = kernel, .nkernel = nkernel, .b = build, .why = why,
                .cache = {.fd = -1}};
-  text_init(&b->text, arena), text_init(&note, arena);
+  text_init(&b->text, arena), text_init(&b->note, arena);
   b->line = NEW_ARRAY(arena, uint32_t, nkernel + 1);
-  cuda_tools_open(&b->tools, arena, build->compiler, build->oldest && build->ptx, build->nvrtc);
-  if (build->cache) cuda_cache_open(&b->cache, arena, build->cache, true, &note);
+  if (build->cache) cuda_cache_open(&b->cache, arena, build->cache, true, &b->note);
+  cuda_tools_open(&b->tools, arena, build->compiler, build->oldest && build->ptx, build->nvrtc,
+                  &b->cache);
+  note_add(&b->note, b->tools.note);
   int code = build_run(b, out);
   cuda_cache_close(&b->cache);
   cuda_tools_close(&b->tools);
   for (uint32_t i = 0; i < b->njob; i++) arena_release(&b->job[i].arena);
-  if (!code && note.n) out->note = arena_printf(arena, "%s%s%s", note.s, *out->note ? "\n" : "", out->note);
   if (!code) out->ms = now_ms() - start;
   return code;
 }

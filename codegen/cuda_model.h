@@ -63,22 +63,6 @@ int cuda_compile(Arena *arena, Kernel *const *kernel, uint32_t nkernel, const Cu
 bool cuda_program(Kernel *const *kernel, uint32_t nkernel, const CudaBuild *b, Text *out,
                   uint32_t *line, Text *why);
 
-/* ---- cuda_tools.c: which compilers there are ------------------------------------------------ */
-
-typedef struct {
-  Nvrtc *nvrtc;             /* NULL: not found */
-  const char *nvrtc_name;   /* "NVRTC 13.0"; NULL */
-  const char *clang_name;   /* "clang 19.1.7"; NULL */
-  uint32_t nvrtc_ptx;       /* the major version of CUDA whose drivers read its PTX */
-  const char *missing;      /* what was not found, and what to install; "" : nothing */
-} CudaTools;
-
-/* Opens the compiler asked for; ANY: NVRTC, and clang if there is none (or if `both`). An `nvrtc`
- * that is named is asked for. CudaTools says what was found. */
-void cuda_tools_open(CudaTools *t, Arena *arena, CudaCompiler compiler, bool both,
-                     const char *nvrtc);
-void cuda_tools_close(CudaTools *t);
-
 /* ---- cuda_cache.c -------------------------------------------------------------------------- */
 
 /* An entry holds its whole key (versions, options, architecture, text), which is compared when it is
@@ -99,5 +83,23 @@ typedef struct { const char *name, *title; uint64_t bytes; int64_t made; bool da
 typedef struct { CudaEntry *entry; uint32_t nentry, capentry; uint64_t bytes; } CudaEntries;
 void cuda_cache_list(const CudaCache *c, Arena *arena, CudaEntries *out);
 bool cuda_cache_remove(const CudaCache *c, const CudaEntry *e);
+
+/* ---- cuda_tools.c: which compilers there are ------------------------------------------------ */
+
+typedef struct {
+  Nvrtc *nvrtc;             /* NULL: not found. Loaded, unless the cache knows its version */
+  const char *nvrtc_name;   /* "NVRTC 13.0"; NULL */
+  int version[2];           /* of NVRTC; of the CUDA whose drivers read its PTX */
+  const char *clang_name;   /* "clang 19.1.7"; NULL */
+  const char *missing;      /* what was not found, and what to install; "" : nothing */
+  const char *note;         /* what the cache has to say; "" : nothing */
+} CudaTools;
+
+/* Opens the compiler asked for; ANY: NVRTC, and clang if there is none (or if `both`). An `nvrtc`
+ * that is named is asked for. CudaTools says what was found. `cache`: where the version of NVRTC is
+ * remembered, so that it is loaded (nvrtc_load) only when it compiles; NULL: it is loaded here. */
+void cuda_tools_open(CudaTools *t, Arena *arena, CudaCompiler compiler, bool both,
+                     const char *nvrtc, const CudaCache *cache);
+void cuda_tools_close(CudaTools *t);
 
 #endif

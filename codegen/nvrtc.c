@@ -1,5 +1,6 @@
 /* nvrtc.c: NVIDIA's compiler of CUDA text, opened with dlopen: it needs neither headers nor a GPU.
- * In: text, an architecture. Out: a cubin ("sm_80") or PTX ("compute_80"), and what it said. */
+ * In: text, an architecture. Out: a cubin ("sm_80") or PTX ("compute_80"), and what it said. The
+ * library is found first (nvrtc_find.c) and loaded when it has something to compile. */
 #include "cuda.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -26,39 +27,14 @@ typedef struct NvrtcProgramRecord *NvrtcProgram;
   X(nvrtcGetCUBIN,               (NvrtcProgram program, char *cubin))
 
 struct Nvrtc {
-  void *library;
-  const char *path;
+  const char *path, *file;         /* nvrtc_path() */
+  void *library;                   /* NULL: not loaded yet */
 #define X(name, arguments) int(*name) arguments;
   NVRTC_TABLE(X)
 #undef X
 };
 
-/* ---- finding it ------------------------------------------------------------------------------ */
-
-static const char *const nvrtc_place[] = {
-  "libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so.13",
-  "/usr/local/cuda/lib64/libnvrtc.so.12", "/opt/cuda/lib64/libnvrtc.so.13",
-  "/opt/cuda/lib64/libnvrtc.so.12",
-};
-
-static bool library_open(Nvrtc *n, const char *path) {
-  n->path = path;
-  n->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  return n->library != NULL;
-}
-
-/* By --nvrtc, by LCWC_NVRTC, or at the usual places; false and a sentence if it is not there. */
-static bool library_find(Nvrtc *n, const char *path, Text *why) {
-  const char *named = path ? path : secure_getenv("LCWC_NVRTC");
-  if (named && library_open(n, named)) return true;
-  for (size_t i = 0; !named && i < COUNT_OF(nvrtc_place); i++)
-    if (library_open(n, nvrtc_place[i])) return true;
-  if (named) text_add(why, "NVRTC cannot be loaded from %s: %s", named, dlerror());
-  else text_add(why, "NVRTC was not found (libnvrtc.so.13, libnvrtc.so.12)");
-  text_add(why, "\nhelp: it is part of the CUDA toolkit 12 or 13 (NVIDIA's package cuda-nvrtc-13-0); "
-                "--nvrtc=PATH names another place");
-  return false;
-}
+/* ---- loading it ------------------------------------------------------------------------------ */
 
 /* Stores the address of a symbol in a function pointer; false if there is none. */
 static bool symbol_find(void *library, const char *name, void *pointer) {
@@ -67,22 +43,40 @@ static bool symbol_find(void *library, const char *name, void *pointer) {
   return symbol != NULL;
 }
 
-Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why) {
+Nvrtc *nvrtc_find(Arena *arena, const char *path, Text *why) {
   Nvrtc *n = NEW(arena, Nvrtc);
-  if (!library_find(n, path, why)) return NULL;
+  n->path = nvrtc_path(arena, path, &n->file, why);
+  return n->path ? n : NULL;
+}
+
+const char *nvrtc_file(const Nvrtc *n) { return n->file; }
+
+bool nvrtc_load(Nvrtc *n, Text *why) {
+  if (n->library) return true;
+  n->library = dlopen(n->path, RTLD_NOW | RTLD_LOCAL);
+  if (!n->library) {
+    text_add(why, "NVRTC cannot be loaded from %s: %s" NVRTC_HELP, n->path, dlerror());
+    return false;
+  }
 #define X(name, arguments)                                                                         \
   if (!symbol_find(n->library, #name, &n->name)) {                                                 \
     text_add(why, "%s is no NVRTC of CUDA 12 or 13: it has no %s", n->path, #name);                \
     nvrtc_close(n);                                                                                \
-    return NULL;                                                                                   \
+    return false;                                                                                  \
   }
   NVRTC_TABLE(X)
 #undef X
-  return n;
+  return true;
+}
+
+Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why) {
+  Nvrtc *n = nvrtc_find(arena, path, why);
+  return n && nvrtc_load(n, why) ? n : NULL;
 }
 
 void nvrtc_close(Nvrtc *n) {
-  if (n) dlclose(n->library);
+  if (n && n->library) dlclose(n->library);
+  if (n) n->library = NULL;
 }
 
 bool nvrtc_version(const Nvrtc *n, int *major, int *minor) {

@@ -174,7 +174,7 @@ int main(void) {
   CudaTools tools;
   Arena arena;
   arena_init(&arena, "tools", 0);
-  cuda_tools_open(&tools, &arena, COMPILER_ANY, false, NULL);
+  cuda_tools_open(&tools, &arena, COMPILER_ANY, false, NULL, NULL);
   const char *build = getenv("BUILD");
   char sim[600];
   snprintf(sim, sizeof sim, "%s/liblcwsim.so", build ? build : "build");

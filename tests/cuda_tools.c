@@ -165,19 +165,20 @@ static void cache_case(Tools *x, const char *name, const char *folder, const Sma
   compile_release(&s.c);
 }
 
-/* Changes a byte in the middle of the only entry, or cuts it. */
-static void entry_damage(const char *folder, bool cut) {
+/* Changes a byte in the middle of every entry (the image, the version of NVRTC), or cuts it. */
+static void entries_damage(const char *folder, bool cut) {
   char path[700];
-  struct dirent *e;
   DIR *d = opendir(folder);
   scratch_must(d != NULL, folder);
-  while ((e = readdir(d)) && *e->d_name == '.') continue;
-  snprintf(path, sizeof path, "%s/%s", folder, e ? e->d_name : "none");
-  size_t n;
-  unsigned char *bytes = scratch_read(path, &n);
-  bytes[n / 2] ^= 1;
-  scratch_write(path, bytes, cut ? n / 2 : n);
-  free(bytes);
+  for (struct dirent *e; (e = readdir(d));) {
+    if (*e->d_name == '.') continue;
+    snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+    size_t n;
+    unsigned char *bytes = scratch_read(path, &n);
+    bytes[n / 2] ^= 1;
+    scratch_write(path, bytes, cut ? n / 2 : n);
+    free(bytes);
+  }
   closedir(d);
 }
 
@@ -203,10 +204,10 @@ static void caches(Tools *x) {
   if (first.code) return;
   cache_case(x, "miss", folder, &first, 0, NULL);
   cache_case(x, "hit", folder, &first, 1, NULL);
-  entry_damage(folder, false);
+  entries_damage(folder, false);
   cache_case(x, "a byte changed", folder, &first, 0, "damaged and not used");
   cache_case(x, "written again", folder, &first, 1, NULL);
-  entry_damage(folder, true);
+  entries_damage(folder, true);
   cache_case(x, "cut short", folder, &first, 0, "damaged and not used");
   scratch_must(mkdir(open, 0700) == 0 && chmod(open, 0777) == 0, open);
   cache_case(x, "others may write", open, &first, 0, "others may write to it");
@@ -286,7 +287,7 @@ int main(void) {
   static Tools x;
   arena_init(&x.arena, "tools", 0);
   x.s = scratch_new();
-  cuda_tools_open(&x.tools, &x.arena, COMPILER_ANY, true, NULL);
+  cuda_tools_open(&x.tools, &x.arena, COMPILER_ANY, true, NULL, NULL);
   if (*x.tools.missing) printf("skipped: %s\n", x.tools.missing), x.t.skipped++;
   networks_clean(&x);
   if (x.tools.nvrtc || x.tools.clang_name) caches(&x);

@@ -52,7 +52,7 @@ static bool gpu_open(Gpu *g, Arena *arena, const char *driver) {
             cuda_try(&g->cu, f, cuCtxSetCurrent, g->context) &&
             cuda_try(&g->cu, f, cuStreamCreate, &g->stream, CU_STREAM_NON_BLOCKING);
   g->options.arch = (uint32_t)(major * 10 + minor);
-  cuda_tools_open(&g->tools, arena, COMPILER_ANY, false, NULL);
+  cuda_tools_open(&g->tools, arena, COMPILER_ANY, false, NULL, NULL);
   if (!ok || g->tools.nvrtc || g->tools.clang_name) return ok;
   return fault_set(f, LCW_DEVICE, "%s", g->tools.missing);
 }

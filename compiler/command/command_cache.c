@@ -1,4 +1,4 @@
-/* command_cache.c: `lcwc cache list` prints the compiled images that are kept, newest first; `lcwc cache
+/* command_cache.c: `lcwc cache list` prints what is kept (compiled images, the version of NVRTC), newest first; `lcwc cache
  * clear` removes them, and nothing else. */
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void list_print(const CudaEntries *all, const char *folder, bool json, Te
   }
   if (json) text_add(out, "]}\n");
   else
-    text_add(out, "%10llu  bytes in %u images, %s\n", (unsigned long long)all->bytes, all->nentry,
+    text_add(out, "%10llu  bytes in %u entries, %s\n", (unsigned long long)all->bytes, all->nentry,
              folder);
 }
 
@@ -25,7 +25,7 @@ static int cache_clear(const CudaCache *c, const CudaEntries *all, Text *out) {
   for (uint32_t i = 0; i < all->nentry; i++)
     if (!cuda_cache_remove(c, &all->entry[i]))
       return command_fail(LCW_DATA, "%s/%s: cannot be removed", c->folder, all->entry[i].name);
-  text_add(out, "%u images removed from %s\n", all->nentry, c->folder);
+  text_add(out, "%u entries removed from %s\n", all->nentry, c->folder);
   return LCW_OK;
 }
 

@@ -67,7 +67,7 @@ int command_info(int argc, char **argv) {
   int code = arguments_parse(&a, "info", false, 0, 0, argc, argv);
   if (code >= 0) return code;
   arena_init(&arena, "perm", 0);
-  cuda_tools_open(&tools, &arena, COMPILER_ANY, true, NULL);
+  cuda_tools_open(&tools, &arena, COMPILER_ANY, true, NULL, NULL);
   long threads = sysconf(_SC_NPROCESSORS_ONLN);
   if (a.run.json) info_json(&tools, threads);
   else info_print(&tools, cuda_cache_folder(&arena), threads);
