@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define HAVE_ASAN 1
@@ -29,6 +30,10 @@ enum { GAP = 0 };
 /* ---- arenas ---------------------------------------------------------------------------- */
 
 enum { BLOCK_MIN = 16 << 10, BLOCK_MAX = 1 << 20, ARENA_CAP = 1 << 30 };
+
+/* An array of ARRAY_LARGE bytes that grows moves once more, into a block of its own: addresses for
+ * ARRAY_ROOM times as much, of which it uses what it fills. */
+enum { ARRAY_LARGE = 1 << 20, ARRAY_ROOM = 64 };
 
 struct ArenaBlock {
   ArenaBlock *next;
@@ -81,9 +86,42 @@ void *arena_array(Arena *a, size_t count, size_t size) {
   return arena_alloc(a, bytes);
 }
 
+/* Counts `bytes` more, or ends. */
+static void arena_count(Arena *a, size_t bytes) {
+  if (bytes > a->cap || a->used > a->cap - bytes) arena_exhausted(a, bytes);
+  a->used += bytes;
+}
+
+/* A block for one array that will grow; NULL if the system gives no addresses, which costs only a copy. */
+static ArenaBlock *array_block(Arena *a, size_t bytes) {
+  size_t size;
+  if (!size_mul(bytes, ARRAY_ROOM, &size) || !size_add(size, sizeof(ArenaBlock), &size)) return NULL;
+  ArenaBlock *b = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (b == MAP_FAILED) return NULL;
+  *b = (ArenaBlock){.next = a->array, .size = size - sizeof *b};
+  a->array = b;
+  return b;
+}
+
+/* The block of an array that grows, if it has one with room. */
+static ArenaBlock *array_find(const Arena *a, const void *array, size_t bytes) {
+  ArenaBlock *b = a->array;
+  while (b && b + 1 != array) b = b->next;
+  return b && bytes <= b->size ? b : NULL;
+}
+
 void *arena_grow(Arena *a, void *old, size_t old_bytes, size_t new_bytes) {
-  void *p = arena_alloc(a, new_bytes);
-  if (old_bytes) memcpy(p, old, size_min(old_bytes, new_bytes));
+  ArenaBlock *b = NULL;
+  void *p = old;
+  if (new_bytes >= ARRAY_LARGE && !(b = array_find(a, old, new_bytes))) b = array_block(a, new_bytes);
+  if (b) {
+    p = b + 1;
+    if (new_bytes > b->used) arena_count(a, new_bytes - b->used), b->used = new_bytes;
+  } else {
+    p = arena_alloc(a, new_bytes);
+  }
+  if (old_bytes && p != old) memcpy(p, old, size_min(old_bytes, new_bytes));
   return p;
 }
 
@@ -113,7 +151,11 @@ void arena_release(Arena *a) {
     UNPOISON(b + 1, b->size);
     free(b);
   }
-  a->block = NULL;
+  for (ArenaBlock *b = a->array, *next; b; b = next) {
+    next = b->next;
+    munmap(b, b->size + sizeof *b);
+  }
+  a->block = a->array = NULL;
   a->used = 0;
 }
 

@@ -17,6 +17,7 @@ typedef struct ArenaBlock ArenaBlock;
 typedef struct Arena {
   const char *name;   /* "perm" or "pass", for the out-of-memory message */
   ArenaBlock *block;  /* newest first */
+  ArenaBlock *array;  /* those of large arrays that grow */
   size_t used, cap;   /* bytes handed out; largest allowed (0: 1 GiB) */
   jmp_buf *fail;      /* taken on exhaustion, or NULL */
 } Arena;
@@ -24,7 +25,8 @@ typedef struct Arena {
 void arena_init(Arena *a, const char *name, size_t cap);
 void *arena_alloc(Arena *a, size_t bytes); /* zeroed, 16-byte aligned */
 void *arena_array(Arena *a, size_t count, size_t size); /* checked product */
-void *arena_grow(Arena *a, void *old, size_t old_bytes, size_t new_bytes); /* copy, rest zeroed */
+/* The rest is zeroed; a large array grows in place, a small one is copied. */
+void *arena_grow(Arena *a, void *old, size_t old_bytes, size_t new_bytes);
 char *arena_text(Arena *a, const char *s, size_t n); /* copy with a closing NUL */
 char *arena_printf(Arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void arena_release(Arena *a); /* frees every block; the arena may be used again */

@@ -90,6 +90,32 @@ static void test_arena(Tally *t) {
   arena_release(&small);
 }
 
+/* An array keeps its contents while it grows, moves no more once it is large, counts what it fills, is
+ * zero beyond, and ends at the cap as all else does. */
+static void test_growth(Tally *t) {
+  struct { uint32_t *item; uint32_t nitem, capitem; } list = {0};
+  Arena a;
+  jmp_buf out;
+  bool kept = true;
+  volatile size_t moves = 0;
+  arena_init(&a, "growth", 48 << 20);
+  for (uint32_t i = 0; i < 3 << 20; i++) {
+    const uint32_t *before = list.item;
+    PUSH(&a, &list, item, i);
+    moves += i > 1 << 19 && list.item != before;
+  }
+  for (uint32_t i = 0; i < list.nitem; i++) kept &= list.item[i] == i;
+  for (uint32_t i = list.nitem; i < list.capitem; i++) kept &= list.item[i] == 0;
+  EXPECT(t, kept && moves == 0 && a.used >= list.capitem * sizeof *list.item);
+  EXPECT(t, a.used < (list.capitem + (1 << 20)) * sizeof *list.item);
+  volatile bool ended = false;
+  a.fail = &out;
+  if (setjmp(out)) ended = true;
+  else (void)arena_grow(&a, list.item, list.nitem * sizeof *list.item, 64 << 20);
+  EXPECT(t, ended && a.used <= a.cap);
+  arena_release(&a);
+}
+
 static int compile(Arena *perm, const char *text, size_t cap) {
   Front f;
   arena_init(perm, "perm", cap);
@@ -148,6 +174,7 @@ int main(void) {
   test_names(&t, &a);
   test_text(&t, &a);
   test_arena(&t);
+  test_growth(&t);
   front_init(&f, &a);
   parse_prelude(&f);
   test_expressions(&t, &f);
