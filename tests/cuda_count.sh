@@ -25,10 +25,12 @@ if "$lcwc" info | grep -q 'CUDA compiler  *none'; then
   skipped=2
 else
   cold=$(seconds "$lcwc" emit examples/mlp.lcwnet --emit=ptx --precision=tf32 -o "$dir/cold.ptx")
-  warm=$(seconds "$lcwc" emit examples/mlp.lcwnet --emit=ptx --precision=tf32 -o "$dir/warm.ptx")
+  warm=$(for try in 1 2 3; do # the least of them: what else runs on the processor adds to the others
+    seconds "$lcwc" emit examples/mlp.lcwnet --emit=ptx --precision=tf32 -o "$dir/warm.ptx"
+  done | sort -g | head -1)
   cmp "$dir/cold.ptx" "$dir/warm.ptx" || warm=none
   below "seconds to compile them" "$cold" 4
-  below "seconds from the cache" "$warm" 0.2
+  below "seconds from the cache" "$warm" 0.1
   echo "compiled in $cold s, from the cache in $warm s"
 fi
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -13,6 +13,7 @@
  * the backward pass) come out shared. */
 #include "fuse.h"
 #include <stdio.h>
+#include "rules.h"
 #include "seed.h"
 
 typedef struct {
@@ -201,6 +202,7 @@ static void roots_copy(Graph *to, const Graph *from, const Val *map) {
 void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
   graph_init(&to, g->arena, g->names);
+  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
   Fuse f = {g, &to, lower, remarks};
   Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
   for (Val v = 1; v < g->nnode; v++) {

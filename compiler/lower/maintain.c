@@ -13,6 +13,7 @@
  * contraction, or a contraction reads it (which cannot redo it on the fly). Likewise what depends on
  * CONSTs only and is no CONST: it is written by PHASE_PREPARE alone. What PHASE_INIT reads is not. */
 #include "fuse.h"
+#include "rules.h"
 #include "seed.h"
 
 enum { DEPENDS_PARAM = 1, DEPENDS_OTHER = 2 };
@@ -193,6 +194,7 @@ static void updated_find(const Maintain *m, Val *leaf) {
 void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
   graph_init(&to, g->arena, g->names);
+  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
   uint32_t n = g->nnode;
   Maintain m = {.from = g, .to = &to, .lower = lower, .remarks = remarks};
   m.depends = NEW_ARRAY(g->arena, uint8_t, n);

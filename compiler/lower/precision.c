@@ -16,6 +16,7 @@
  * counted, so that they can be told of. */
 #include "fuse.h"
 #include "kernel.h"
+#include "rules.h"
 
 typedef struct {
   const Graph *from;
@@ -121,6 +122,7 @@ uint32_t fuse_precision(Graph *g, Precision precision, Val *first) {
   if (precision == PRECISION_FP32) return 0;
   Graph to;
   graph_init(&to, g->arena, g->names);
+  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
   uint32_t n = g->nnode;
   Rounding w = {.from = g, .to = &to, .rounding = precision == PRECISION_TF32 ? S_tf32 : S_bf16};
   w.operand = NEW_ARRAY(g->arena, bool, n);
