@@ -9,6 +9,9 @@
  *   sectors     memory moved by those that touch it in order: at most 1.05 of what is needed
  *   networks    every kernel of the networks of tests/whole, against kernel_eval()
  *
+ *   cubins      functions for every architecture that NVRTC knows, types and shapes for the oldest and the
+ *               newest: code, and nothing spilled
+ *
  * usage: cuda_ops [nvrtc|clang]; a compiler that is not there is skipped by name. */
 #include "command.h"
 #include "cuda_trial.h"
@@ -113,6 +116,24 @@ static void function_check(Trial *t, Count *c, Scalar fn, const Kernel *k, Buffe
   arena_release(&arena);
 }
 
+/* Cubins of a list for each architecture, or for the first and the last; with NVRTC. */
+static void cubins_check(Trial *t, Arena *arena, Count *c, const List *list, const char *what,
+                         bool each) {
+  static const uint32_t arch[] = {80, 86, 90, 100, 120};
+  for (size_t i = 0; t->nvrtc && i < COUNT_OF(arch); i += each ? 1 : COUNT_OF(arch) - 1) {
+    Text why;
+    text_init(&why, arena);
+    if (!nvrtc_supports(t->nvrtc, arch[i], &why)) {
+      printf("skip %s for sm_%u: this NVRTC knows %s\n", what, arch[i], why.s);
+      c->skipped++;
+      continue;
+    }
+    why.n = 0;
+    bool good = trial_cubin(t, arena, list->k, list->n, arch[i], &why);
+    verdict(c, good, t, arena_printf(arena, "%s for sm_%u", what, arch[i]), why.s);
+  }
+}
+
 static void functions_check(Trial *t, Arena *arena, Count *c) {
   List list = {.n = 0};
   Buffers b;
@@ -131,6 +152,7 @@ static void functions_check(Trial *t, Arena *arena, Count *c) {
     verdict(c, false, t, "functions", why.s);
     return;
   }
+  cubins_check(t, arena, c, &list, "functions", true);
   buffers_fill(arena, list.k[0], 1, &b);
   for (uint32_t i = 0; i < N; i++)
     for (uint32_t j = 0; j < 3; j++) {
@@ -312,6 +334,7 @@ static void compiler_run(Count *c, TrialCompiler compiler) {
     types_make(&arena, &list);
     shapes_make(&arena, &list);
     list_check(&t, &arena, c, &list);
+    cubins_check(&t, &arena, c, &list, "types and shapes", false);
     sectors_check(&t, &arena, c);
     networks_check(&t, c);
     trial_close(&t);

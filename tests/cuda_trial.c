@@ -47,13 +47,35 @@ bool trial_load(Trial *t, Arena *arena, const char *text, Text *why) {
   return t->module != NULL;
 }
 
+/* The text of a program for an architecture. */
+static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, uint32_t arch, Text *text,
+                         Text *why) {
+  CudaOptions options = {.arch = arch};
+  text_init(text, arena);
+  text_bytes(text, prelude_files[0].text, prelude_files[0].size);
+  for (uint32_t i = 0; i < n; i++)
+    if (!cuda_text(k[i], &options, text, why)) return false;
+  return true;
+}
+
 bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
   Text text;
-  text_init(&text, arena);
-  text_bytes(&text, prelude_files[0].text, prelude_files[0].size);
-  for (uint32_t i = 0; i < n; i++)
-    if (!cuda_text(k[i], &t->options, &text, why)) return false;
-  return trial_load(t, arena, text.s, why);
+  return program_text(arena, k, n, t->options.arch, &text, why) && trial_load(t, arena, text.s, why);
+}
+
+bool trial_cubin(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, uint32_t arch, Text *why) {
+  Text text;
+  CudaImage image;
+  SassCount count;
+  if (!program_text(arena, k, n, arch, &text, why)) return false;
+  if (!nvrtc_compile(t->nvrtc, arena, text.s, "kernels.cu", arena_printf(arena, "sm_%u", arch), &image))
+    return text_add(why, "%s", image.log), false;
+  for (uint32_t i = 0; i < n; i++) {
+    if (!sass_count(image.bytes, image.size, k[i]->name, &count, why) || !count.total)
+      return text_add(why, "%s has no code", k[i]->name), false;
+    if (count.spills) return text_add(why, "%s spills %u times", k[i]->name, count.spills), false;
+  }
+  return true;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */

@@ -25,6 +25,9 @@ void trial_close(Trial *t);
 
 /* Compiles kernels to the program that the next runs use, in place of the one before. */
 bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why);
+/* Compiles them to a cubin for an architecture, which is not run: there is code for each, and none
+ * spills. Only with NVRTC, if it knows the architecture. */
+bool trial_cubin(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, uint32_t arch, Text *why);
 /* The same of a text, prelude and all. */
 bool trial_load(Trial *t, Arena *arena, const char *text, Text *why);
 
