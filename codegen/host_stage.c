@@ -25,9 +25,8 @@ static void stage_sort(Stage *s) {
     s->late[i] = false;
     s->inside[i] = n->stage == s->stage && (reduces(n) || (s->e->varies[i] & s->walk));
     if (n->stage != s->stage || s->inside[i]) continue;
-    uint32_t operands = n->op == I_SCALAR ? math_table[n->fn].operands : n->op == I_STORE;
     const uint16_t operand[3] = {n->a, n->b, n->c};
-    for (uint32_t j = 0; j < operands; j++) s->late[i] |= uses_late(s, operand[j]);
+    for (uint32_t j = 0; j < instr_operands(n); j++) s->late[i] |= uses_late(s, operand[j]);
   }
 }
 

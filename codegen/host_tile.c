@@ -121,20 +121,6 @@ static bool start_term(const Kernel *k, uint32_t i) {
   return plain && n->stage == STAGE_EPILOGUE && start_term(k, n->a) && start_term(k, n->b);
 }
 
-/* The only instruction that uses i, or ninstr. */
-static uint32_t only_user(const Kernel *k, uint32_t i) {
-  uint32_t user = k->ninstr, uses = 0;
-  for (uint32_t j = i + 1; j < k->ninstr; j++) {
-    const Instr *n = &k->instr[j];
-    uint32_t operands = n->op == I_SCALAR ? math_table[n->fn].operands
-                                          : n->op == I_REDUCE || n->op == I_STORE;
-    const uint16_t operand[3] = {n->a, n->b, n->c};
-    for (uint32_t o = 0; o < operands; o++)
-      if (operand[o] == i) user = j, uses++;
-  }
-  return uses == 1 ? user : k->ninstr;
-}
-
 /* The chain of additions above ACC: acc + bias + t s. Started from the terms, a sum needs no
  * instruction to add them. */
 Start start_find(const Kernel *k) {
@@ -142,7 +128,7 @@ Start start_find(const Kernel *k) {
   for (uint32_t i = 0; i < k->ninstr; i++)
     if (k->instr[i].op == I_ACC) s.whole = i;
   while (s.whole < k->ninstr && s.n < MAX_TERM) {
-    uint32_t user = only_user(k, s.whole);
+    uint32_t user = kernel_reader(k, s.whole);
     if (user == k->ninstr) break;
     const Instr *n = &k->instr[user];
     if (n->op != I_SCALAR || n->fn != FN_add) break;

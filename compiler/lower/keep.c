@@ -18,10 +18,6 @@ typedef struct {
   bool live[MAX_INSTR];
 } Keep;
 
-static uint32_t operands_of(const Instr *n) {
-  return n->op == I_SCALAR ? scalartab[n->fn].nin : n->op == I_STORE || n->op == I_REDUCE;
-}
-
 /* True if instruction j of an earlier stage computes what i does. */
 static bool is_twin(const Keep *w, uint32_t i, uint32_t j) {
   const Instr *x = &w->k->instr[i], *y = &w->k->instr[j];
@@ -29,7 +25,7 @@ static bool is_twin(const Keep *w, uint32_t i, uint32_t j) {
   if (x->op == I_LOAD) return x->a == y->a && w->k->arg[x->a].use == ARG_READ;
   if (x->op == I_RANDOM) return x->a == y->a && x->b == y->b && x->c == y->c;
   const uint16_t from[3] = {x->a, x->b, x->c}, to[3] = {y->a, y->b, y->c};
-  for (uint32_t o = 0; o < operands_of(x); o++)
+  for (uint32_t o = 0; o < instr_operands(x); o++)
     if (w->twin[from[o]] != to[o]) return false;
   return x->op == I_CONST || x->op == I_SCALAR;
 }
@@ -45,7 +41,7 @@ static void value_study(Keep *w, uint32_t i) {
         is_twin(w, i, j))
       w->twin[i] = (uint16_t)j;
   w->random[i] = n->op == I_RANDOM;
-  for (uint32_t o = 0; o < operands_of(n); o++) {
+  for (uint32_t o = 0; o < instr_operands(n); o++) {
     w->random[i] |= n->op == I_SCALAR && w->random[operand[o]];
     w->product[operand[o]] |= n->op == I_SCALAR && (n->fn == S_add || n->fn == S_sub);
   }
@@ -84,7 +80,7 @@ static void live_find(Keep *w, uint32_t kept) {
     const Instr *n = &w->k->instr[i];
     const uint16_t operand[3] = {n->a, n->b, n->c};
     w->live[i] |= n->op == I_STORE || i == w->twin[kept];
-    for (uint32_t o = 0; w->live[i] && i != kept && o < operands_of(n); o++)
+    for (uint32_t o = 0; w->live[i] && i != kept && o < instr_operands(n); o++)
       w->live[operand[o]] = true;
   }
 }
@@ -99,7 +95,7 @@ static void program_write(Keep *w, uint32_t kept, uint16_t place) {
     uint16_t *operand[3] = {&x.a, &x.b, &x.c};
     if (!w->live[i]) continue;
     if (i == kept) x = (Instr){.op = I_LOAD, .stage = x.stage, .a = place};
-    for (uint32_t o = 0; o < operands_of(&x); o++) *operand[o] = at[*operand[o]];
+    for (uint32_t o = 0; o < instr_operands(&x); o++) *operand[o] = at[*operand[o]];
     at[i] = n;
     out[n++] = x;
     if (i == w->twin[kept])

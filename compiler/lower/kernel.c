@@ -29,6 +29,21 @@ static uint16_t arg_axes(const Kernel *k, const Arg *a) {
   return (uint16_t)axes;
 }
 
+uint32_t instr_operands(const Instr *n) {
+  return n->op == I_SCALAR ? scalartab[n->fn].nin : n->op == I_REDUCE || n->op == I_STORE;
+}
+
+uint32_t kernel_reader(const Kernel *k, uint32_t i) {
+  uint32_t reader = k->ninstr, places = 0;
+  for (uint32_t j = i + 1; j < k->ninstr; j++) {
+    const Instr *n = &k->instr[j];
+    const uint16_t operand[3] = {n->a, n->b, n->c};
+    for (uint32_t o = 0; o < instr_operands(n); o++)
+      if (operand[o] == i) reader = j, places++;
+  }
+  return places == 1 ? reader : k->ninstr;
+}
+
 void kernel_varies(const Kernel *k, uint16_t *varies) {
   for (uint32_t i = 0; i < k->ninstr; i++) {
     const Instr *n = &k->instr[i];

@@ -107,6 +107,10 @@ typedef struct Kernel {
 
 /* ---- kernel.c ------------------------------------------------------------------------ */
 
+/* How many of a, b and c are values that the instruction reads. */
+uint32_t instr_operands(const Instr *n);
+/* The only instruction that reads value i; ninstr: none, or several places do. */
+uint32_t kernel_reader(const Kernel *k, uint32_t i);
 /* Fills varies[i] with the axes over which instruction i varies (bit per axis). */
 void kernel_varies(const Kernel *k, uint16_t *varies);
 uint16_t kernel_axes(const Kernel *k, AxisPart part);      /* bit per axis of that part */
