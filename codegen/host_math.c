@@ -327,12 +327,32 @@ UNARY(cos, sine(b, x, 1))
 
 /* ---- Philox4x32-10, as in interpret.c -------------------------------------------------------- */
 
-/* The high and the low word of a 32 x 32 bit product. */
+/* Words of pairs of words: those of `even` at even places, those of `odd` at odd ones, both 64 bits
+ * wide, of which the low half counts or the high one. */
+static Value words_join(Build *b, Value even, Value odd, bool high, Type words) {
+  Value half = constant_long(b, 32, even), mask = constant_long(b, UINT32_MAX, even);
+  Value first = high ? LLVMBuildLShr(b->at, even, half, "") : LLVMBuildAnd(b->at, even, mask, "");
+  Value second = high ? LLVMBuildAnd(b->at, odd, LLVMBuildNot(b->at, mask, ""), "")
+                      : LLVMBuildShl(b->at, odd, half, "");
+  return LLVMBuildBitCast(b->at, LLVMBuildOr(b->at, first, second, ""), words, "");
+}
+
+/* The high and the low word of a 32 x 32 bit product: of a vector by pairs of words, which stay
+ * where they are. */
 static Value product(Build *b, uint32_t by, Value x, Value *low) {
-  Type longs = type_like(b, b->i64, x), words = type_like(b, b->i32, x);
-  Value p = LLVMBuildMul(b->at, LLVMBuildZExt(b->at, x, longs, ""), constant_long(b, by, x), "");
-  *low = LLVMBuildTrunc(b->at, p, words, "");
-  return LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, p, constant_long(b, 32, x), ""), words, "");
+  Type words = LLVMTypeOf(x);
+  if (!value_wide(x)) {
+    Value p = LLVMBuildMul(b->at, LLVMBuildZExt(b->at, x, b->i64, ""), int_of(b, by), "");
+    *low = LLVMBuildTrunc(b->at, p, words, "");
+    return LLVMBuildTrunc(b->at, LLVMBuildLShr(b->at, p, int_of(b, 32), ""), words, "");
+  }
+  Value pairs = LLVMBuildBitCast(b->at, x, LLVMVectorType(b->i64, b->isa->width / 2), "");
+  Value mask = constant_long(b, UINT32_MAX, pairs), factor = constant_long(b, by, pairs);
+  Value even = LLVMBuildMul(b->at, LLVMBuildAnd(b->at, pairs, mask, ""), factor, "");
+  Value odd = LLVMBuildLShr(b->at, pairs, constant_long(b, 32, pairs), "");
+  odd = LLVMBuildMul(b->at, odd, factor, "");
+  *low = words_join(b, even, odd, false, words);
+  return words_join(b, even, odd, true, words);
 }
 
 /* One of ten rounds, on slots of the four words of the counter and the two of the key. */
