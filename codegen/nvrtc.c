@@ -28,7 +28,7 @@ typedef struct NvrtcProgramRecord *NvrtcProgram;
 
 struct Nvrtc {
   const char *path, *file;         /* nvrtc_path() */
-  void *library;                   /* NULL: not loaded yet */
+  void *library, *builtins;        /* NULL: not loaded yet */
 #define X(name, arguments) int(*name) arguments;
   NVRTC_TABLE(X)
 #undef X
@@ -51,6 +51,16 @@ Nvrtc *nvrtc_find(Arena *arena, const char *path, Text *why) {
 
 const char *nvrtc_file(const Nvrtc *n) { return n->file; }
 
+/* Its built-in functions are a library of their own, which NVRTC asks for by name alone: the one beside
+ * it is loaded first, since the loader need not know that folder (PyTorch's, say). */
+static void builtins_load(Nvrtc *n) {
+  char path[4096];
+  int major, minor, folder = (int)(strrchr(n->path, '/') + 1 - n->path);
+  if (!nvrtc_version(n, &major, &minor)) return;
+  int size = snprintf(path, sizeof path, "%.*slibnvrtc-builtins.so.%d.%d", folder, n->path, major, minor);
+  if (size < (int)sizeof path) n->builtins = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
 bool nvrtc_load(Nvrtc *n, Text *why) {
   if (n->library) return true;
   n->library = dlopen(n->path, RTLD_NOW | RTLD_LOCAL);
@@ -66,6 +76,7 @@ bool nvrtc_load(Nvrtc *n, Text *why) {
   }
   NVRTC_TABLE(X)
 #undef X
+  builtins_load(n);
   return true;
 }
 
@@ -76,7 +87,8 @@ Nvrtc *nvrtc_open(Arena *arena, const char *path, Text *why) {
 
 void nvrtc_close(Nvrtc *n) {
   if (n && n->library) dlclose(n->library);
-  if (n) n->library = NULL;
+  if (n && n->builtins) dlclose(n->builtins);
+  if (n) n->library = n->builtins = NULL;
 }
 
 bool nvrtc_version(const Nvrtc *n, int *major, int *minor) {

@@ -28,7 +28,8 @@ typedef struct TrainState {
   uint64_t seed, fingerprint;    /* of the data */
   double loss, hits, samples;    /* sums over this epoch so far */
   double best_loss;              /* smallest test loss; infinite before the first */
-  double residual;               /* largest constraint residual of the whole run */
+  double residual;               /* largest constraint residual of the whole run; what is evaluated only
+                                  * because the run ends there is not of the whole run */
 } TrainState;
 
 typedef struct Tensor {

@@ -248,8 +248,9 @@ static void summarize(Train *t, const Figures *test) {
       .train_loss = figure_mean(s->loss, s->samples), .train_acc = figure_mean(s->hits, s->samples),
       .test_loss = test ? figure_mean(test->loss, test->samples) : NAN,
       .test_acc = test ? figure_mean(test->hits, test->samples) : NAN,
-      .residual = s->residual, .seconds = t->seconds + clock_seconds() - t->begun,
-      .step_ms = median_ms(t), .images_per_second = (double)set->batch / step};
+      .residual = test ? fmax(s->residual, test->residual) : s->residual,
+      .seconds = t->seconds + clock_seconds() - t->begun, .step_ms = median_ms(t),
+      .images_per_second = (double)set->batch / step};
 }
 
 /* The end of an epoch, or of the run within one: evaluate, write the line, save what is due. */
@@ -259,10 +260,10 @@ static bool close_epoch(Train *t, bool last, Fault *f) {
   Figures test = {0};
   bool whole = s->position == t->session.steps_per_epoch, best = false;
   uint64_t done = s->epoch + whole;
-  bool due = last || (set->eval_every && done % set->eval_every == 0);
+  bool planned = whole && set->eval_every && done % set->eval_every == 0, due = last || planned;
   bool due_save = last || (set->save_every && done % set->save_every == 0);
   if (due && !session_evaluate(&t->session, s->seed, s->step, &test, f)) return false;
-  if (test.residual > s->residual) s->residual = test.residual;
+  if (planned && test.residual > s->residual) s->residual = test.residual;
   summarize(t, due && test.samples > 0 ? &test : NULL);
   if (t->summary.test_loss < s->best_loss) {
     s->best_loss = t->summary.test_loss;

@@ -36,7 +36,7 @@ for lower in fused:epilogue fused:update; do
     for optimizer in "sgd(momentum = 0.9)" "adam()"; do
       what="$lower, $precision, $optimizer"
       train() { must "$what" "$lcwc" train $net --lower=$lower --precision=$precision --set "optimizer=$optimizer" $sim "$@"; }
-      train --steps 8 -o "$dir/whole" --overwrite && train --steps 4 -o "$dir/halves" --overwrite &&
+      train --steps 8 -o "$dir/whole" --overwrite && train --steps 5 -o "$dir/halves" --overwrite &&
         train --steps 8 --resume="$dir/halves" && silent "$what" "bit for bit" && same "$what" whole halves
     done
   done

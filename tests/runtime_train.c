@@ -152,6 +152,9 @@ static void resumes(void **state) {
   must_run(&lcw_plan, "--resume=parts --json -q"); /* nothing left to do */
   assert_true(figure("steps") == 93 && figure("test_acc") > 0.9);
   must_equal("whole", "parts");
+  must_run(&lcw_plan, "-o inside --steps 40 -q"); /* ends within an epoch, and is evaluated there */
+  must_run(&lcw_plan, "--resume=inside -q");
+  must_equal("whole", "inside");
 }
 
 static void refuses_other_runs(void **state) {
