@@ -47,10 +47,9 @@ bool trial_load(Trial *t, Arena *arena, const char *text, Text *why) {
   return t->module != NULL;
 }
 
-/* The text of a program for an architecture. */
-static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, uint32_t arch, Text *text,
+/* The text of a program. */
+static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, CudaOptions options, Text *text,
                          Text *why) {
-  CudaOptions options = {.arch = arch};
   text_init(text, arena);
   text_bytes(text, prelude_files[0].text, prelude_files[0].size);
   for (uint32_t i = 0; i < n; i++)
@@ -60,14 +59,14 @@ static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, uint32_t ar
 
 bool trial_compile(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, Text *why) {
   Text text;
-  return program_text(arena, k, n, t->options.arch, &text, why) && trial_load(t, arena, text.s, why);
+  return program_text(arena, k, n, t->options, &text, why) && trial_load(t, arena, text.s, why);
 }
 
 bool trial_cubin(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, uint32_t arch, Text *why) {
   Text text;
   CudaImage image;
   SassCount count;
-  if (!program_text(arena, k, n, arch, &text, why)) return false;
+  if (!program_text(arena, k, n, (CudaOptions){.arch = arch}, &text, why)) return false;
   if (!nvrtc_compile(t->nvrtc, arena, text.s, "kernels.cu", arena_printf(arena, "sm_%u", arch), &image))
     return text_add(why, "%s", image.log), false;
   for (uint32_t i = 0; i < n; i++) {
