@@ -48,8 +48,8 @@ bool trial_load(Trial *t, Arena *arena, const char *text, Text *why) {
 }
 
 /* The text of a program. */
-static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, CudaOptions options, Text *text,
-                         Text *why) {
+static bool program_text(Arena *arena, Kernel *const *k, uint32_t n, CudaOptions options,
+                         Text *text, Text *why) {
   text_init(text, arena);
   text_bytes(text, prelude_files[0].text, prelude_files[0].size);
   for (uint32_t i = 0; i < n; i++)
@@ -67,7 +67,8 @@ bool trial_cubin(Trial *t, Arena *arena, Kernel *const *k, uint32_t n, uint32_t 
   CudaImage image;
   SassCount count;
   if (!program_text(arena, k, n, (CudaOptions){.arch = arch}, &text, why)) return false;
-  if (!nvrtc_compile(t->nvrtc, arena, text.s, "kernels.cu", arena_printf(arena, "sm_%u", arch), &image))
+  const char *word = arena_printf(arena, "sm_%u", arch);
+  if (!nvrtc_compile(t->nvrtc, arena, text.s, "kernels.cu", word, &image))
     return text_add(why, "%s", image.log), false;
   for (uint32_t i = 0; i < n; i++) {
     if (!sass_count(image.bytes, image.size, k[i]->name, &count, why) || !count.total)

@@ -274,6 +274,26 @@ static void simplify_drops_and_remaps(void **state) {
   assert_int_equal(map[y], graph_map2(g, S_mul, map[x], graph_map1(g, S_exp, map[x])));
 }
 
+/* What folding leaves without use goes, and what moves down for it is found where it is. */
+static void simplify_finds_what_it_moved(void **state) {
+  Bench *b = *state;
+  Graph *g = &b->g;
+  Val x = param(b, "x", 4, 3);
+  const uint8_t swap[2] = {1, 0};
+  Val same = graph_transpose(g, graph_stop(g, graph_transpose(g, x, swap)), swap);
+  Val late = param(b, "late", 4, 3);
+  Val sum = graph_map2(g, S_add, same, graph_map2(g, S_mul, late, graph_const(g, 12)));
+  graph_store(g, PHASE_TRAIN, x, sum);
+  const Val *map = graph_simplify(g);
+  assert_true(map[late] < late);
+  assert_int_equal(map[late], graph_find(g, OP_PARAM, name_of_text(g->names, "late")));
+  uint32_t nodes = g->nnode;
+  assert_int_equal(map[late], param(b, "late", 4, 3));
+  Val product = graph_map2(g, S_mul, map[late], graph_const(g, 12));
+  assert_int_equal(map[sum], graph_map2(g, S_add, map[x], product));
+  assert_int_equal(nodes, g->nnode);
+}
+
 /* Bytes stay bytes, a draw stays a draw of its own, and a derived leaf stays one. */
 static void simplify_keeps_types_and_marks(void **state) {
   Bench *b = *state;
@@ -438,7 +458,8 @@ static void convolution_matches_torch(void **state) {
   Val x = image(b, at);
   for (int i = 0; i < 24; i++) w[i] = i % 5 - 2;
   Val in[2] = {x, graph_list(&b->g, dims(4, 3, 2, 1, 4), w)};
-  Val y = graph_add(&b->g, OP_CONV2D, in, NULL, (Attr){.conv = {.stride = {2, 1}, .pad = {1, 0}, .groups = 2}});
+  Attr strided = {.conv = {.stride = {2, 1}, .pad = {1, 0}, .groups = 2}};
+  Val y = graph_add(&b->g, OP_CONV2D, in, NULL, strided);
   Shape expected = dims(4, 1, 2, 2, 4);
   assert_true(shape_equal(&expected, &graph_node(&b->g, y)->shape));
   assert_values(window_run(b, y, x, at),
@@ -476,6 +497,7 @@ int main(void) {
     TEST(broken_graphs_are_found),
     TEST(a_graph_prints),
     TEST(simplify_drops_and_remaps),
+    TEST(simplify_finds_what_it_moved),
     TEST(simplify_keeps_types_and_marks),
     TEST(ties_follow_the_documents),
     TEST(kinks_are_left_out),

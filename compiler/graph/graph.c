@@ -25,17 +25,6 @@ void graph_init(Graph *g, Arena *arena, Names *names) {
   PUSH(arena, g, node, (Node){0});
 }
 
-/* Room for that many nodes and roots, so that none is copied as they are added. */
-void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots) {
-  Node *node = NEW_ARRAY(g->arena, Node, nodes);
-  memcpy(node, g->node, g->nnode * sizeof *node);
-  g->node = node;
-  g->capnode = nodes;
-  g->root = NEW_ARRAY(g->arena, Root, roots);
-  g->caproot = roots;
-  graph_rehash(g, nodes);
-}
-
 /* The node of a value; the pointer holds until the next node is added. */
 const Node *graph_node(const Graph *g, Val v) { return &g->node[v]; }
 
@@ -136,7 +125,7 @@ static GraphBucket *bucket_find(const Graph *g, const Node *n) {
 }
 
 /* Makes the table anew, for at least that many nodes. */
-void graph_rehash(Graph *g, uint32_t nodes) {
+static void graph_rehash(Graph *g, uint32_t nodes) {
   const GraphBucket *old = g->bucket;
   uint32_t nold = g->nbucket;
   while (g->nbucket / 2 < nodes) g->nbucket *= 2;
@@ -149,12 +138,30 @@ void graph_rehash(Graph *g, uint32_t nodes) {
   }
 }
 
+/* Makes the table anew from nodes that have moved or changed. */
+void graph_index(Graph *g) {
+  memset(g->bucket, 0, g->nbucket * sizeof *g->bucket);
+  for (Val v = 1; v < g->nnode; v++)
+    if (g->node[v].op != OP_RANDOM) bucket_find(g, &g->node[v])->v = v;
+}
+
 /* Appends a node that has passed its checks. */
 static Val node_append(Graph *g, const Node *n) {
   Val v = g->nnode;
   PUSH(g->arena, g, node, *n);
   if (g->nnode > g->nbucket / 2) graph_rehash(g, g->nnode);
   return v;
+}
+
+/* Room for that many nodes and roots, so that none is copied as they are added. */
+void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots) {
+  Node *node = NEW_ARRAY(g->arena, Node, nodes);
+  memcpy(node, g->node, g->nnode * sizeof *node);
+  g->node = node;
+  g->capnode = nodes;
+  g->root = NEW_ARRAY(g->arena, Root, roots);
+  g->caproot = roots;
+  graph_rehash(g, nodes);
 }
 
 /* ---- the constructor ----------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static Val *graph_compact(Graph *g) {
     g->root[i].value = map[g->root[i].value];
     g->root[i].target = map[g->root[i].target];
   }
-  graph_rehash(g, n);
+  graph_index(g);
   return map;
 }
 
