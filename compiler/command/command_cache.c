@@ -1,5 +1,5 @@
-/* command_cache.c: `lcwc cache list` prints what is kept (compiled images, the version of NVRTC), newest first; `lcwc cache
- * clear` removes them, and nothing else. */
+/* command_cache.c: `lcwc cache list` prints what is kept (compiled images, the version of NVRTC),
+ * newest first; `lcwc cache clear` removes them, and nothing else. */
 #include <stdio.h>
 #include <string.h>
 #include "command.h"

@@ -96,7 +96,7 @@ Roofline roofline_measure(const char *isa, uint32_t threads) {
   if (pthread_barrier_init(&ready, NULL, threads)) return (Roofline){0};
   for (uint32_t i = 0; i < threads; i++) w[i] = (Worker){.isa = isa, .ready = &ready};
   for (uint32_t i = 1; i < threads; i++)
-    if (pthread_create(&id[i], NULL, worker_run, &w[i])) abort(); /* the same */
+    if (pthread_create(&id[i], NULL, worker_run, &w[i])) abort(); /* nor here */
   worker_run(&w[0]);
   for (uint32_t i = 1; i < threads; i++) {
     pthread_join(id[i], NULL);

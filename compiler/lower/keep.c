@@ -110,7 +110,7 @@ static void program_write(Keep *w, uint32_t kept, uint16_t place) {
 void kernel_keep(Kernel *k) {
   Keep w = {.k = k};
   uint32_t store;
-  if (k->kind != KERNEL_ROW) return;
+  if (k->kind != KERNEL_ROW || k->ninstr == MAX_INSTR) return; /* a store is added */
   kernel_varies(k, w.varies);
   for (uint32_t i = 0; i < k->ninstr; i++) value_study(&w, i);
   uint32_t kept = kept_find(&w, &store);
