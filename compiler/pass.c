@@ -148,7 +148,6 @@ static bool pass_fuse(Compile *c) {
   Graph *g = &c->model.graph;
   Lowerings lower = layers_lower(c);
   fuse_algebra(g, &lower, &c->remarks);
-  graph_simplify(g);
   return true;
 }
 
@@ -174,7 +173,6 @@ static bool pass_precision(Compile *c) {
 static bool pass_maintain(Compile *c) {
   Lowerings lower = layers_lower(c);
   fuse_maintain(&c->model.graph, &lower, &c->remarks);
-  graph_simplify(&c->model.graph);
   return true;
 }
 

@@ -92,8 +92,8 @@ static const PlanBuf *buf_at(const Compare *x, uint32_t i) {
 }
 
 /* The node of a Graph that a buffer of the plan holds in the end; 0: none. */
-static Val value_of(const Compare *x, const Reference *r, const PlanBuf *b) {
-  const Graph *g = &r->c.model.graph;
+static Val value_of(const Compare *x, Reference *r, const PlanBuf *b) {
+  Graph *g = &r->c.model.graph;
   Name name = name_of_text(r->c.names, plan_text(x->code.plan, b->name));
   if (b->role == BUF_PARAM) return graph_find(g, OP_PARAM, name);
   if (b->role == BUF_STATE) return graph_find(g, OP_STATE, name);
@@ -171,7 +171,7 @@ static void square_add(double *sum, double have, double want) {
   *sum += isnan(far) ? INFINITY : far > 0 ? far * far : 0;
 }
 
-bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out) {
+bool compare_buffer(Compare *x, uint32_t buffer, Difference *out) {
   const PlanBuf *b = buf_at(x, buffer);
   Val v = value_of(x, &x->exact, b), w = x->rounded.t ? value_of(x, &x->rounded, b) : 0;
   *out = (Difference){0};

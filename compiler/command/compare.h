@@ -39,7 +39,7 @@ typedef struct {
 } Difference;
 void difference_add(Difference *d, double have, double want, double bound);
 /* For a PARAM, STATE or OUTPUT of the plan; false if the reference has no value of that name. */
-bool compare_buffer(const Compare *x, uint32_t buffer, Difference *out);
+bool compare_buffer(Compare *x, uint32_t buffer, Difference *out);
 
 /* Sets every INPUT of `g` from the rows of the first batch; rate and step as in the first step. */
 void batch_feed(const Graph *g, Interpreter *t, const Session *s, uint64_t seed, double rate);

@@ -1,8 +1,8 @@
 /* graph.c: the array of nodes, its one constructor, its leaves and its roots.
  *
  * In: operations with operands and attributes. Out: values. graph_add() checks operands, asks
- * the shape rule, and looks the node up in a table of all nodes (open addressing, at most half
- * full), so that equal computations are one node. A node's key is its operation, operands, live
+ * the shape rule, and looks the node up in a table of all nodes (open addressing, at most three
+ * quarters full), so that equal computations are one node. A node's key is its operation, operands, live
  * attributes and sizes, as 64-bit words; span, layer and dimension names are no part of it.
  * Leaves that are declared are keyed by their name alone. RANDOM is never shared: two dropouts
  * have two masks. */
@@ -124,11 +124,18 @@ static GraphBucket *bucket_find(const Graph *g, const Node *n) {
   }
 }
 
-/* Makes the table anew, for at least that many nodes. */
-static void graph_rehash(Graph *g, uint32_t nodes) {
+/* Buckets for that many nodes. */
+static uint32_t bucket_count(uint32_t nodes) {
+  uint32_t n = FIRST_BUCKETS;
+  while (n / 4 * 3 < nodes) n *= 2;
+  return n;
+}
+
+/* Makes the table anew, twice as large. */
+static void graph_rehash(Graph *g) {
   const GraphBucket *old = g->bucket;
   uint32_t nold = g->nbucket;
-  while (g->nbucket / 2 < nodes) g->nbucket *= 2;
+  g->nbucket *= 2;
   g->bucket = NEW_ARRAY(g->arena, GraphBucket, g->nbucket);
   for (uint32_t i = 0; i < nold; i++) {
     if (!old[i].v) continue;
@@ -138,30 +145,55 @@ static void graph_rehash(Graph *g, uint32_t nodes) {
   }
 }
 
-/* Makes the table anew from nodes that have moved or changed. */
-void graph_index(Graph *g) {
+/* Makes the table anew from nodes that have moved. */
+static void graph_index(Graph *g) {
   memset(g->bucket, 0, g->nbucket * sizeof *g->bucket);
   for (Val v = 1; v < g->nnode; v++)
     if (g->node[v].op != OP_RANDOM) bucket_find(g, &g->node[v])->v = v;
+  g->moved = false;
 }
 
 /* Appends a node that has passed its checks. */
 static Val node_append(Graph *g, const Node *n) {
   Val v = g->nnode;
   PUSH(g->arena, g, node, *n);
-  if (g->nnode > g->nbucket / 2) graph_rehash(g, g->nnode);
+  if (g->nnode > g->nbucket / 4 * 3) graph_rehash(g);
   return v;
 }
 
-/* Room for that many nodes and roots, so that none is copied as they are added. */
-void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots) {
-  Node *node = NEW_ARRAY(g->arena, Node, nodes);
-  memcpy(node, g->node, g->nnode * sizeof *node);
-  g->node = node;
-  g->capnode = nodes;
-  g->root = NEW_ARRAY(g->arena, Root, roots);
-  g->caproot = roots;
-  graph_rehash(g, nodes);
+/* ---- one graph after another ---------------------------------------------------------- */
+
+/* Room for as many nodes as `from` has and half of it more, of which only what is used costs. */
+static void memory_new(Graph *g, const Graph *from) {
+  g->capnode = from->nnode + from->nnode / 2;
+  g->node = NEW_ARRAY(g->arena, Node, g->capnode);
+  g->caproot = from->nroot + from->nroot / 2;
+  g->root = NEW_ARRAY(g->arena, Root, g->caproot);
+  g->nbucket = bucket_count(g->capnode);
+  g->bucket = NEW_ARRAY(g->arena, GraphBucket, g->nbucket);
+}
+
+/* An empty graph beside `from`; see graph.h. */
+void graph_next(Graph *to, const Graph *from) {
+  *to = (Graph){.arena = from->arena, .names = from->names, .span = from->span, .layer = from->layer};
+  const Graph *old = from->last;
+  if (old && old->capnode > from->nnode && old->nbucket >= bucket_count(from->nnode)) {
+    to->node = old->node, to->capnode = old->capnode;
+    to->root = old->root, to->caproot = old->caproot;
+    to->bucket = old->bucket, to->nbucket = old->nbucket;
+    memset(to->bucket, 0, to->nbucket * sizeof *to->bucket);
+  } else {
+    memory_new(to, from);
+  }
+  PUSH(to->arena, to, node, (Node){0});
+}
+
+/* `from` becomes `to` and keeps its own memory for the one after. */
+void graph_replace(Graph *from, const Graph *to) {
+  Graph *last = from->last ? from->last : NEW(from->arena, Graph);
+  *last = *from;
+  *from = *to;
+  from->last = last;
 }
 
 /* ---- the constructor ----------------------------------------------------------------- */
@@ -207,6 +239,7 @@ static Val node_insert(Graph *g, Node *n, const Val *in) {
   if (!node_operands(g, n, in) || !node_size(g, n)) return 0;
   if (!optab[n->op].shape(g, n) || !node_size(g, n)) return 0;
   if (n->op == OP_RANDOM) return node_append(g, n);
+  if (g->moved) graph_index(g);
   GraphBucket *b = bucket_find(g, n);
   if (b->v && optab[n->op].attr == ATTR_decl) return decl_again(g, b->v, n);
   if (b->v) return b->v;
@@ -248,7 +281,8 @@ Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val 
 }
 
 /* The INPUT, PARAM or STATE of that name; 0 if there is none. */
-Val graph_find(const Graph *g, Op op, Name name) {
+Val graph_find(Graph *g, Op op, Name name) {
+  if (g->moved) graph_index(g);
   Node n = {.op = (uint8_t)op, .attr.decl.name = name};
   return bucket_find(g, &n)->v;
 }

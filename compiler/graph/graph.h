@@ -94,6 +94,8 @@ struct Graph {
   Node *node; uint32_t nnode, capnode;              /* node[0] is unused */
   Root *root; uint32_t nroot, caproot;
   GraphBucket *bucket; uint32_t nbucket;            /* hash-consing */
+  bool moved;                                       /* nodes have: the buckets are made anew when asked */
+  Graph *last;                                      /* the one that it took the place of: memory for the next */
   Span span;                                        /* given to new nodes */
   Name layer;
   char error[256];                                  /* why the last graph_add() returned 0 */
@@ -111,6 +113,12 @@ extern const ScalarInfo scalartab[S_COUNT];
 double scalar_apply(Scalar fn, double a, double b, double c); /* its value in float64 */
 
 void graph_init(Graph *g, Arena *arena, Names *names);
+
+/* How a pass rebuilds a graph: graph_next() begins an empty one, in the memory of the graph before
+ * `from` where there was one; graph_rebuild() copies node by node; graph_replace() puts it into
+ * the place of `from`, whose nodes hold until the next graph_next(). */
+void graph_next(Graph *to, const Graph *from);
+void graph_replace(Graph *from, const Graph *to);
 
 /* The constructor: checks, shapes, shares. 0 if the operands do not fit (graph->error). */
 Val graph_add(Graph *g, Op op, const Val *in, const Shape *declared, Attr attr);
@@ -138,7 +146,7 @@ Val graph_random(Graph *g, Val step, Shape s, uint64_t stream); /* step: the INP
 Val graph_stop(Graph *g, Val a);
 Val graph_broadcast(Graph *g, Val a, Shape s);                   /* repeats dimensions of 1 */
 Val graph_decl(Graph *g, Op op, Name name, DType dtype, Shape s, Feed feed, Val dead);
-Val graph_find(const Graph *g, Op op, Name name);                /* a declared leaf, 0 if none */
+Val graph_find(Graph *g, Op op, Name name);                      /* a declared leaf, 0 if none */
 void graph_store(Graph *g, Phase phase, Val target, Val value);  /* broadcasts the value */
 void graph_output(Graph *g, Phase phase, Out out, Name name, Val value);
 
@@ -164,6 +172,10 @@ bool graph_gradient(Graph *g, Val loss, const Val *want, Val *adjoint, uint32_t 
 
 /* ---- simplify.c: fold constants, share, drop what no root reaches -------------------- */
 Val *graph_simplify(Graph *g); /* the new Val of each old one, 0 if dropped */
+Val *graph_sweep(Graph *g);    /* only drops; likewise */
+/* As graph_add_copy(), by the short form of the operation, which folds. */
+Val graph_rebuild(Graph *to, const Node *n, const Val *map);
+void graph_rebuild_roots(Graph *to, const Graph *from, const Val *map);
 
 /* ---- interpret.c: the float64 reference; shares no code with lowering ---------------- */
 typedef struct Interpreter Interpreter;

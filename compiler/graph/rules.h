@@ -19,12 +19,6 @@
 
 Val derive(Graph *g, Val y, int i, Val dy); /* the row's rule of the MAP y */
 
-/* Room for nodes and roots in a new graph. */
-void graph_reserve(Graph *g, uint32_t nodes, uint32_t roots);
-
-/* Makes the table of shared nodes anew, from nodes that have moved. */
-void graph_index(Graph *g);
-
 /* Writes g->error and returns false. */
 bool graph_refuse(Graph *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -21,7 +21,7 @@ static Val map_rebuild(Graph *g, const Node *n, const Val *in) {
 }
 
 /* The copy of a node by the short form of its operation, on operands already copied. */
-static Val node_rebuild(Graph *g, const Node *n, const Val *map) {
+Val graph_rebuild(Graph *g, const Node *n, const Val *map) {
   const Attr *a = &n->attr;
   Val in[MAX_IN] = {0};
   for (int i = 0; i < node_arity(n); i++) in[i] = map[n->in[i]];
@@ -50,14 +50,10 @@ static Val node_rebuild(Graph *g, const Node *n, const Val *map) {
   return graph_add_copy(g, n, map);
 }
 
-/* Copies what the roots reach into `to`; fills the map from old values to new ones. */
-static void graph_copy(Graph *to, const Graph *g, Val *map) {
-  bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
-  graph_live(g, PHASE_COUNT, live);
-  for (Val v = 1; v < g->nnode; v++)
-    if (live[v]) map[v] = node_rebuild(to, &g->node[v], map);
-  for (uint32_t i = 0; i < g->nroot; i++) {
-    Root r = g->root[i];
+/* The roots, in order, of what the nodes have become. */
+void graph_rebuild_roots(Graph *to, const Graph *from, const Val *map) {
+  for (uint32_t i = 0; i < from->nroot; i++) {
+    Root r = from->root[i];
     r.value = map[r.value];
     r.target = map[r.target];
     PUSH(to->arena, to, root, r);
@@ -71,7 +67,7 @@ static void node_remap(Node *n, const Val *map) {
 }
 
 /* Moves the nodes that the roots reach down over those that they do not. */
-static Val *graph_compact(Graph *g) {
+Val *graph_sweep(Graph *g) {
   Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
   bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
   uint32_t n = 1;
@@ -79,29 +75,33 @@ static Val *graph_compact(Graph *g) {
   for (Val v = 1; v < g->nnode; v++) {
     if (!live[v]) continue;
     map[v] = n;
-    g->node[n] = g->node[v];
+    if (n != v) g->node[n] = g->node[v];
     node_remap(&g->node[n++], map);
   }
+  if (n != g->nnode) g->moved = true;
   g->nnode = n;
   for (uint32_t i = 0; i < g->nroot; i++) {
     g->root[i].value = map[g->root[i].value];
     g->root[i].target = map[g->root[i].target];
   }
-  graph_index(g);
   return map;
 }
 
 /* Copies and folds, then drops what folding left without use. */
 Val *graph_simplify(Graph *g) {
   Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
-  Graph copy;
-  graph_init(&copy, g->arena, g->names);
-  graph_reserve(&copy, g->nnode, g->nroot);
-  graph_copy(&copy, g, map);
-  copy.span = g->span;
-  copy.layer = g->layer;
-  const Val *kept = graph_compact(&copy);
-  for (Val v = 0; v < g->nnode; v++) map[v] = kept[map[v]];
-  *g = copy;
+  bool *live = NEW_ARRAY(g->arena, bool, g->nnode);
+  uint32_t n = g->nnode;
+  Graph to;
+  graph_next(&to, g);
+  graph_live(g, PHASE_COUNT, live);
+  for (Val v = 1; v < n; v++)
+    if (live[v]) map[v] = graph_rebuild(&to, &g->node[v], map);
+  graph_rebuild_roots(&to, g, map);
+  to.span = g->span;
+  to.layer = g->layer;
+  graph_replace(g, &to);
+  const Val *kept = graph_sweep(g);
+  for (Val v = 0; v < n; v++) map[v] = kept[map[v]];
   return map;
 }

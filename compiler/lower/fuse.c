@@ -188,21 +188,12 @@ static Val rebuild(Fuse *f, const Node *n, const Val *map) {
     return whole_sum(f, n, in[0]);
   if (n->op == OP_REDUCE && n->attr.reduce.fn == S_add)
     v = commute(f, in[0], n->attr.reduce.axes);
-  return v ? v : graph_add_copy(f->to, n, map);
-}
-
-static void roots_copy(Graph *to, const Graph *from, const Val *map) {
-  for (uint32_t i = 0; i < from->nroot; i++) {
-    Root r = from->root[i];
-    r.value = map[r.value], r.target = map[r.target];
-    PUSH(to->arena, to, root, r);
-  }
+  return v ? v : graph_rebuild(f->to, n, map);
 }
 
 void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
-  graph_init(&to, g->arena, g->names);
-  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
+  graph_next(&to, g);
   Fuse f = {g, &to, lower, remarks};
   Val *map = NEW_ARRAY(g->arena, Val, g->nnode);
   for (Val v = 1; v < g->nnode; v++) {
@@ -210,6 +201,7 @@ void fuse_algebra(Graph *g, const Lowerings *lower, Remarks *remarks) {
     to.span = n->span, to.layer = n->layer;
     map[v] = rebuild(&f, n, map);
   }
-  roots_copy(&to, g, map);
-  *g = to;
+  graph_rebuild_roots(&to, g, map);
+  graph_replace(g, &to);
+  graph_sweep(g);
 }

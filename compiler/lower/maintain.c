@@ -148,7 +148,7 @@ static Val node_copy(Maintain *m, Val u) {
     in[i] = m->turned[v];
     *(i ? &attr.gemm.tb : &attr.gemm.ta) = i ? 1 : 0;
   }
-  if (n->op != OP_MATMUL) return graph_add_copy(m->to, n, m->map);
+  if (n->op != OP_MATMUL) return graph_rebuild(m->to, n, m->map);
   m->to->span = n->span, m->to->layer = n->layer;
   return graph_add(m->to, OP_MATMUL, in, NULL, attr);
 }
@@ -157,11 +157,7 @@ static void graph_copy(Maintain *m) {
   for (Val v = 1; v < m->from->nnode; v++)
     if (m->kept[v] && m->plain[v]) m->map[v] = leaf_new(m, v, false);
     else if (m->live[v] && !m->kept[v]) m->map[v] = node_copy(m, v);
-  for (uint32_t i = 0; i < m->from->nroot; i++) {
-    Root r = m->from->root[i];
-    r.value = m->map[r.value], r.target = m->map[r.target];
-    PUSH(m->to->arena, m->to, root, r);
-  }
+  graph_rebuild_roots(m->to, m->from, m->map);
 }
 
 /* Stores every kept value in `phase`, computed from leaf[p] for each PARAM p of `from`. */
@@ -173,7 +169,7 @@ static void kept_store(Maintain *m, Phase phase, const Val *leaf) {
     const Node *n = graph_node(g, v);
     if (n->op == OP_PARAM) map[v] = leaf[v];
     else if (fixed(m, v) && m->map[v] && phase != PHASE_PREPARE) map[v] = m->map[v];
-    else if (derived(m, v) || !m->depends[v]) map[v] = graph_add_copy(m->to, n, map);
+    else if (derived(m, v) || !m->depends[v]) map[v] = graph_rebuild(m->to, n, map);
     if (!m->kept[v] || !map[v] || (fixed(m, v) && phase != PHASE_PREPARE)) continue;
     m->to->span = n->span, m->to->layer = n->layer;
     if (m->plain[v]) graph_store(m->to, phase, m->map[v], map[v]);
@@ -193,8 +189,7 @@ static void updated_find(const Maintain *m, Val *leaf) {
 
 void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks) {
   Graph to;
-  graph_init(&to, g->arena, g->names);
-  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
+  graph_next(&to, g);
   uint32_t n = g->nnode;
   Maintain m = {.from = g, .to = &to, .lower = lower, .remarks = remarks};
   m.depends = NEW_ARRAY(g->arena, uint8_t, n);
@@ -214,5 +209,6 @@ void fuse_maintain(Graph *g, const Lowerings *lower, Remarks *remarks) {
   kept_store(&m, PHASE_PREPARE, leaf);
   updated_find(&m, leaf);
   kept_store(&m, PHASE_TRAIN, leaf);
-  *g = to;
+  graph_replace(g, &to);
+  graph_sweep(g);
 }

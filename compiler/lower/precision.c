@@ -121,8 +121,7 @@ static uint32_t late_count(const Rounding *w, Val *first) {
 uint32_t fuse_precision(Graph *g, Precision precision, Val *first) {
   if (precision == PRECISION_FP32) return 0;
   Graph to;
-  graph_init(&to, g->arena, g->names);
-  graph_reserve(&to, g->nnode + g->nnode / 2, g->nroot + g->nroot / 2);
+  graph_next(&to, g);
   uint32_t n = g->nnode;
   Rounding w = {.from = g, .to = &to, .rounding = precision == PRECISION_TF32 ? S_tf32 : S_bf16};
   w.operand = NEW_ARRAY(g->arena, bool, n);
@@ -138,6 +137,6 @@ uint32_t fuse_precision(Graph *g, Precision precision, Val *first) {
   roots_copy(&w);
   uint32_t late = late_count(&w, first);
   *first = w.plain[*first];
-  *g = to;
+  graph_replace(g, &to);
   return late;
 }
