@@ -59,26 +59,39 @@ static bool pass_parse(Compile *c) {
 
 static bool pass_check(Compile *c) { return check(&c->front); }
 
-bool compile_facts(Compile *c) {
-  ModelData d;
-  if (!model_data(&c->front, &c->request, &d)) return false;
-  if (!d.decl || (c->request.checks && d.rank)) return true; /* its declaration says enough */
-  DataRequest r = {.kind = d.kind,
-                   .path = d.path,
-                   .path2 = d.path2,
-                   .test = d.test,
-                   .test2 = d.test2,
-                   .normalize = d.normalize,
-                   .classes = d.classes,
-                   .rank = d.rank,
-                   .samples = d.samples,
-                   .test_samples = d.test_samples,
-                   .seed = d.seed};
-  memcpy(r.dim, d.dim, sizeof r.dim);
+/* What a data declaration asks for. */
+static DataRequest request_of(Compile *c, const ModelData *d) {
+  DataRequest r = {.kind = d->kind,
+                   .path = d->path,
+                   .path2 = d->path2,
+                   .test = d->test,
+                   .test2 = d->test2,
+                   .normalize = d->normalize,
+                   .classes = d->classes,
+                   .rank = d->rank,
+                   .samples = d->samples,
+                   .test_samples = d->test_samples,
+                   .seed = d->seed};
+  memcpy(r.dim, d->dim, sizeof r.dim);
   r.root[0] = c->data_folder;
   r.root[1] = getenv("LCWC_DATA");
   r.root[2] = compile_folder(c);
   r.root[3] = "/usr/share/datasets";
+  return r;
+}
+
+DataRequest compile_data(Compile *c) {
+  DataRequest r = request_of(c, &c->model.data);
+  r.classes = c->model.set.classes;
+  r.targets = r.classes == 0;
+  return r;
+}
+
+bool compile_facts(Compile *c) {
+  ModelData d;
+  if (!model_data(&c->front, &c->request, &d)) return false;
+  if (!d.decl || (c->request.checks && d.rank)) return true; /* its declaration says enough */
+  DataRequest r = request_of(c, &d);
   Data data;
   Fault fault = {0};
   if (!data_peek(&data, &r, &fault)) return c->exit = fault_print(&fault), false;
@@ -285,8 +298,8 @@ static double now_ms(void) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-static void times_print(const Compile *c, PassId last) {
-  for (PassId p = 0; p <= last; p++)
+static void times_print(const Compile *c, PassId first) {
+  for (PassId p = first; p < c->next; p++)
     fprintf(stderr, "%10.2f ms  %s\n", c->ms[p], pass_info[p].name);
 }
 
@@ -315,9 +328,9 @@ static bool pass_run(Compile *c, PassId p) {
 
 bool compile_run(Compile *c, const char *path, PassId last) {
   c->path = path;
-  PassId p = 0;
+  PassId first = c->next;
   bool on = true;
-  while (on && p <= last) on = pass_run(c, p++);
-  if (c->times) times_print(c, p - 1);
+  while (on && c->next <= last) on = pass_run(c, c->next++);
+  if (c->times) times_print(c, first);
   return on;
 }

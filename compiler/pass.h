@@ -45,6 +45,7 @@ typedef struct Compile {
   bool for_host;                 /* build: --target has `host`, or nothing else */
   CudaBuild cuda;                /* CUDA: the images asked for; cuda.tiled is what pass tile uses */
   CudaModel device;              /* and made */
+  PassId next;                   /* the first pass that has not run */
   PassId dump, stop;             /* PASS_COUNT: none */
   bool times;
   double ms[PASS_COUNT];
@@ -53,9 +54,11 @@ typedef struct Compile {
 
 void compile_init(Compile *c);
 void compile_release(Compile *c);
-/* Runs the pipeline through `last`. False after an error (c->exit) or at --stop (c->exit 0). All
- * messages are printed. */
+/* Runs the pipeline through `last`, from where it was left. False after an error (c->exit) or at
+ * --stop (c->exit 0). All messages are printed. */
 bool compile_run(Compile *c, const char *path, PassId last);
+/* The data set of the expanded network, as the run will ask for it. */
+DataRequest compile_data(Compile *c);
 /* Opens the data set of the request as far as shapes and classes need it (request.facts). */
 bool compile_facts(Compile *c);
 /* Reports an error that has no place in the source: "error: ...", and sets the exit code. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "ahead.h"
 #include "device.h"
 #include "pool.h"
 
@@ -14,6 +15,7 @@ enum { LINE = 64, HUGE_PAGE = 2 << 20 };
 typedef struct {
   Device device; /* first: a Device * is a Cpu * */
   const HostTable *table;
+  Ahead *ahead;
   Pool *pool;
   char *arena;      /* begins at a huge page */
   void *map;        /* what mmap gave: the arena and up to a huge page before it */
@@ -78,7 +80,9 @@ const HostTable *cpu_select(const HostTable *table, const char *cpu, Fault *f) {
 static bool cpu_alloc(Device *d, uint64_t bytes, Fault *f) {
   Cpu *c = (Cpu *)d;
   if (__builtin_add_overflow(bytes, (uint64_t)HUGE_PAGE, &c->bytes)) c->bytes = UINT64_MAX;
-  c->map = mmap(NULL, c->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  c->map = ahead_memory(c->ahead, c->bytes);
+  if (!c->map)
+    c->map = mmap(NULL, c->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (c->map == MAP_FAILED) {
     c->map = NULL;
     return fault_set(f, LCW_LIMIT, "no memory for the network: %llu bytes",
@@ -163,17 +167,17 @@ static bool memory_alloc(Cpu *c, const Plan *p, Fault *f) {
                    c->device.threads, (unsigned long long)c->scratch_bytes);
 }
 
-Device *cpu_open(const Plan *p, const HostTable *table, const char *cpu, uint32_t threads,
-                 Fault *f) {
-  const HostTable *row = cpu_select(table, cpu, f);
+Device *cpu_open(const ModelCode *m, const char *cpu, uint32_t threads, Fault *f) {
+  const HostTable *row = cpu_select(m->table, cpu, f);
   Cpu *c = row ? memory_new(1, sizeof *c, "the device", f) : NULL;
   if (!c) return NULL;
   c->device = (Device){.name = "host", .isa = row->isa, .threads = threads ? threads : cpu_count(),
                        .alloc = cpu_alloc, .put = cpu_put, .get = cpu_get, .copy = cpu_copy,
                        .zero = cpu_zero, .launch = cpu_launch, .close = cpu_close};
   c->table = row;
+  c->ahead = m->ahead;
   c->float_state = pool_float_mode();
-  if (!memory_alloc(c, p, f) || !(c->pool = pool_open(c->device.threads, f))) {
+  if (!memory_alloc(c, m->plan, f) || !(c->pool = pool_open(c->device.threads, f))) {
     cpu_close(&c->device);
     return NULL;
   }

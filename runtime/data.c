@@ -195,3 +195,16 @@ DataRequest data_request(const Plan *p, const char *data_root, const char *file_
   memcpy(r.dim, s->sample_dim, sizeof r.dim);
   return r;
 }
+
+/* Equal texts; NULL and "" are both none. */
+static bool text_equal(const char *a, const char *b) { return !strcmp(a ? a : "", b ? b : ""); }
+
+bool data_request_equal(const DataRequest *a, const DataRequest *b) {
+  for (int i = 0; i < DATA_ROOTS; i++)
+    if (!text_equal(a->root[i], b->root[i])) return false;
+  return a->kind == b->kind && text_equal(a->path, b->path) && text_equal(a->path2, b->path2) &&
+         text_equal(a->test, b->test) && text_equal(a->test2, b->test2) &&
+         a->normalize == b->normalize && a->classes == b->classes && a->targets == b->targets &&
+         a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim) &&
+         a->samples == b->samples && a->test_samples == b->test_samples && a->seed == b->seed;
+}

@@ -48,4 +48,5 @@ bool data_peek(Data *d, const DataRequest *r, Fault *f);
 uint64_t data_bytes(const Data *d);
 /* The request of a Plan. data_root: --data or NULL; file_folder: that of the .lcwnet or NULL. */
 DataRequest data_request(const Plan *p, const char *data_root, const char *file_folder);
+bool data_request_equal(const DataRequest *a, const DataRequest *b); /* the same set, read alike */
 #endif

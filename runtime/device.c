@@ -37,7 +37,7 @@ Device *device_open(const ModelCode *m, const RunOptions *o, Fault *f) {
   int ordinal;
   uint32_t threads = o->threads.given ? (uint32_t)o->threads.n : 0;
   if (!options_device(o, &ordinal, f)) return NULL;
-  if (ordinal == ON_HOST) return cpu_open(m->plan, m->table, o->cpu, threads, f);
+  if (ordinal == ON_HOST) return cpu_open(m, o->cpu, threads, f);
   tell_sim(o);
   return cuda_open(m->cuda_plan, m->image, o->driver, ordinal, f);
 }

@@ -72,8 +72,7 @@ bool cuda_arch(const char *driver, int ordinal, uint32_t *arch, bool *ptx_only, 
 
 /* The host: kernels of the table row that `cpu` asks for ("native" or NULL: the best that this
  * machine runs; else a name; a missing one is LCW_DEVICE). threads 0: as many as CPUs. */
-Device *cpu_open(const Plan *p, const HostTable *table, const char *cpu, uint32_t threads,
-                 Fault *f);
+Device *cpu_open(const ModelCode *m, const char *cpu, uint32_t threads, Fault *f);
 /* The row of the table that `cpu` names, or NULL with the fault. */
 const HostTable *cpu_select(const HostTable *table, const char *cpu, Fault *f);
 /* True if this machine runs code of that name: "avx512", "avx2", "baseline". */

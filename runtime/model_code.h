@@ -6,10 +6,13 @@
 #define LCW_MODEL_CODE_H
 #include "plan.h"
 
+struct Ahead;
+
 typedef struct ModelCode {
   const Plan *plan;        /* for the host, with */
   const HostTable *table;  /* its kernels; both NULL: not compiled for the host */
   const Plan *cuda_plan;   /* for a CUDA device, with */
   const PlanImage *image;  /* its code, ends with IMAGE_NONE; both NULL: not compiled for it */
+  struct Ahead *ahead;     /* what was made while it was compiled, or NULL; see ahead.h */
 } ModelCode;
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "ahead.h"
 #include "plan_check.h"
 #include "random.h"
 #include "seed.h"
@@ -11,12 +12,6 @@
 static const uint64_t PROGRAM_BYTES = 8 << 20; /* code, tables, blocks of reading and writing */
 
 /* ---- memory before anything else --------------------------------------------------------- */
-
-/* Memory of this machine. */
-static uint64_t physical_bytes(void) {
-  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-  return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
-}
 
 /* Scratch of all threads. */
 static uint64_t scratch_bytes(const Plan *p, uint32_t threads) {
@@ -82,7 +77,7 @@ bool session_open(Session *s, const ModelCode *m, const RunOptions *o, Fault *f)
   if (!check_memory(p, o, host, f)) return false;
   DataRequest request = data_request(p, o->data, o->file_folder);
   if (!(s->device = device_open(m, o, f))) return false;
-  if (!data_open(&s->data, &request, f) || !open_orders(s, f)) return false;
+  if (!ahead_data(m->ahead, &request, &s->data, f) || !open_orders(s, f)) return false;
   if (!executor_open(&s->exec, p, s->device, &s->data, f)) return false;
   constants_put(p, s->device);
   return device_ok(s->device, f);

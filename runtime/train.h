@@ -2,8 +2,9 @@
  *
  * The compiler calls it like this, after the object is loaded (LLJIT) or linked (cc):
  *
- *   ModelCode model = {&lcw_plan, lcw_table,     best instruction set first, isa NULL at the end
- *                  &lcw_cuda_plan, lcw_image};   both NULL: not compiled for CUDA
+ *   ModelCode model = {.plan = &lcw_plan,
+ *                      .table = lcw_table,       best instruction set first, isa NULL at the end
+ *                      ...};                     see model_code.h
  *
  *   RunOptions o;                            zero it; options_take() for each argument, then
  *   options_check(&o, &fault);               ... and set

@@ -39,7 +39,8 @@ static int answer(const Plan *p, const RunOptions *o, const char *name) {
 int main(int argc, char **argv) {
   Fault f = {0};
   RunOptions o;
-  const ModelCode model = {&lcw_plan, lcw_table, &lcw_cuda_plan, lcw_image};
+  const ModelCode model = {.plan = &lcw_plan, .table = lcw_table, .cuda_plan = &lcw_cuda_plan,
+                           .image = lcw_image};
   const Plan *any = model.plan ? model.plan : model.cuda_plan;
   const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
   const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "trainer";

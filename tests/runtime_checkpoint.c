@@ -560,7 +560,7 @@ static int setup(void **state) {
   Fault f;
   (void)state;
   scratch = scratch_new();
-  device = cpu_open(&lcw_plan.plan, lcw_table, NULL, 1, &f);
+  device = cpu_open(&(ModelCode){.plan = &lcw_plan.plan, .table = lcw_table}, NULL, 1, &f);
   return device && device->alloc(device, lcw_plan.plan.arena, &f) ? 0 : -1;
 }
 

@@ -57,7 +57,8 @@ static int child(Job *job, const char *env, const char *line) {
   pid_t pid = fork();
   scratch_must(pid >= 0, "fork");
   if (pid == 0) {
-    const ModelCode m = {&lcw_plan.plan, lcw_table, &cuda_plan->plan, image};
+    const ModelCode m = {.plan = &lcw_plan.plan, .table = lcw_table,
+                         .cuda_plan = &cuda_plan->plan, .image = image};
     RunOptions o;
     Fault f;
     int argc = prepare(env_copy, copy, argv);

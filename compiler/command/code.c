@@ -1,6 +1,7 @@
 /* code.c: see code.h. */
 #include "code.h"
 #include <string.h>
+#include "ahead.h"
 #include "device.h"
 
 bool isa_choose(const Arguments *a, Compile *c, const char **isa) {
@@ -36,6 +37,23 @@ static bool device_choose(const Arguments *a, Compile *c) {
   return true;
 }
 
+/* Bytes of the parameters, as they will lie in the arena. */
+static uint64_t parameter_bytes(const Graph *g) {
+  uint64_t bytes = 0;
+  for (Val v = 1; v < g->nnode; v++)
+    if (g->node[v].op == OP_PARAM) bytes += shape_elements(&g->node[v].shape) * sizeof(float);
+  return bytes;
+}
+
+/* Reads the data and takes memory while the passes to come run; not where a run may only compute
+ * with one thread, or must not exceed a bound that is known when they have run. */
+static void code_begin(const Arguments *a, Compile *c, Code *out) {
+  if (a->run.max_memory.given || (a->run.threads.given ? a->run.threads.n : cpu_count()) < 2) return;
+  out->request = compile_data(c);
+  uint64_t bytes = c->target == &target_host ? parameter_bytes(&c->model.graph) : 0;
+  out->model.ahead = ahead_begin(&out->request, bytes);
+}
+
 /* What the last pass made, loaded. */
 static bool code_load(Compile *c, Code *out) {
   Text why;
@@ -52,13 +70,17 @@ static bool code_load(Compile *c, Code *out) {
 
 bool code_make(Arguments *a, Compile *c, const char *path, Code *out) {
   *out = (Code){0};
-  if (!isa_choose(a, c, out->isa) || !device_choose(a, c) || !compile_run(c, path, PASS_object))
+  if (!isa_choose(a, c, out->isa) || !device_choose(a, c) || !compile_run(c, path, PASS_simplify))
     return false;
   a->run.file_folder = compile_folder(c);
-  return code_load(c, out);
+  code_begin(a, c, out);
+  if (compile_run(c, path, PASS_object) && code_load(c, out)) return true;
+  return code_close(out), false;
 }
 
 void code_close(Code *code) {
+  ahead_close(code->model.ahead);
+  code->model.ahead = NULL;
   if (code->jit) host_unload(code->jit);
   code->jit = NULL;
 }

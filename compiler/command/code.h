@@ -12,6 +12,7 @@
 typedef struct {
   ModelCode model;
   const Plan *plan;   /* of that device */
+  DataRequest request; /* of what is made ahead */
   HostJit *jit;       /* holds the code of the host; NULL: it is for another device */
   const char *isa[2];
 } Code;
