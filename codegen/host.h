@@ -90,8 +90,9 @@ typedef Value MathRule(Build *b, Value x, Value y, Value z);
 typedef struct { MathRule *rule; uint32_t operands; } Math;
 extern const Math math_table[FN_COUNT];
 
-/* Word 0 of Philox at a 64-bit position, as a float in [0, 1). */
-Value math_random(Build *b, Value position, Value step, const Value key[2]);
+/* Word 0 of Philox at each of n <= MAX_CELL 64-bit positions, as a float in [0, 1). */
+void math_random(Build *b, uint32_t n, const Value *position, Value step, const Value key[2],
+                 Value *out);
 
 /* ---- host_access.c --------------------------------------------------------------------- */
 
@@ -129,7 +130,7 @@ bool arg_guarded(const Arg *a, uint32_t axis);                /* a guard varies 
 Value arg_address(Emit *e, uint32_t arg, const Point *p);
 Value arg_load(Emit *e, uint32_t arg, const Point *p);        /* f32, or a vector of it */
 void arg_store(Emit *e, uint32_t arg, const Point *p, Value v);
-Value arg_random(Emit *e, const Instr *n, const Point *p);
+void arg_random(Emit *e, const Instr *instr, uint32_t n, const Point *const *p, Value *out);
 
 /* ---- host_stage.c ---------------------------------------------------------------------- */
 

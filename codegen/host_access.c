@@ -198,24 +198,30 @@ void arg_store(Emit *e, uint32_t arg, const Point *p, Value v) {
     store_lanes(e, arg, p, v);
 }
 
-/* I_RANDOM: keys from arguments a and b, position from the access of c. */
-Value arg_random(Emit *e, const Instr *n, const Point *p) {
+/* The 64-bit position of every lane of a point. */
+static Value lane_positions(Emit *e, uint32_t arg, const Point *p) {
   Build *b = &e->b;
-  Value word[4];
+  Value lane[MAX_WIDTH], first = arg_position(e, arg, p);
+  uint32_t width = b->isa->width;
+  for (uint32_t i = 0; i < width; i++)
+    lane[i] = int_of(b, e->k->arg[arg].stride[p->axis] * (int64_t)i);
+  return LLVMBuildAdd(b->at, value_splat(b, first, width), LLVMConstVector(lane, width), "");
+}
+
+/* I_RANDOM at n points: keys from arguments a and b, positions from the access of c. */
+void arg_random(Emit *e, const Instr *instr, uint32_t n, const Point *const *p, Value *out) {
+  Build *b = &e->b;
+  Value word[4], position[MAX_CELL];
+  bool wide = p[0]->axis != NO_AXIS && arg_moves(e->k, instr->c, p[0]->axis);
   for (uint32_t i = 0; i < 4; i++) {
-    uint32_t arg = i < 2 ? n->a : n->b;
+    uint32_t arg = i < 2 ? instr->a : instr->b;
     Value base = at_offset(b, b->i32, e->arg[arg], e->k->arg[arg].offset + (i & 1));
     word[i] = load_as(b, b->i32, base, 4);
   }
   Value key[2] = {LLVMBuildXor(b->at, word[2], word[1], ""), word[3]}, step = word[0];
-  Value position = arg_position(e, n->c, p);
-  if (p->axis == NO_AXIS || !arg_moves(e->k, n->c, p->axis))
-    return math_random(b, position, step, key);
+  for (uint32_t c = 0; c < n; c++)
+    position[c] = wide ? lane_positions(e, instr->c, p[c]) : arg_position(e, instr->c, p[c]);
   uint32_t width = b->isa->width;
-  Value lane[MAX_WIDTH];
-  for (uint32_t i = 0; i < width; i++)
-    lane[i] = int_of(b, e->k->arg[n->c].stride[p->axis] * (int64_t)i);
-  position = LLVMBuildAdd(b->at, value_splat(b, position, width), LLVMConstVector(lane, width), "");
-  key[0] = value_splat(b, key[0], width), key[1] = value_splat(b, key[1], width);
-  return math_random(b, position, value_splat(b, step, width), key);
+  if (wide) key[0] = value_splat(b, key[0], width), key[1] = value_splat(b, key[1], width);
+  math_random(b, n, position, wide ? value_splat(b, step, width) : step, key, out);
 }

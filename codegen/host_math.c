@@ -355,36 +355,56 @@ static Value product(Build *b, uint32_t by, Value x, Value *low) {
   return words_join(b, even, odd, true, words);
 }
 
-/* One of ten rounds, on slots of the four words of the counter and the two of the key. */
-static void philox_round(Build *b, const Value *slot, Type words) {
-  Value c[6], low0, low2;
-  for (uint32_t i = 0; i < 6; i++) c[i] = build_get(b, slot[i], words);
+/* One of ten rounds, on slots of the four words of a counter, with the two words of the key. */
+static void philox_round(Build *b, const Value *slot, Value key0, Value key1) {
+  Value c[4], low0, low2;
+  Type words = LLVMTypeOf(key0);
+  for (uint32_t i = 0; i < 4; i++) c[i] = build_get(b, slot[i], words);
   Value high0 = product(b, 0xD2511F53u, c[0], &low0), high2 = product(b, 0xCD9E8D57u, c[2], &low2);
-  build_set(b, slot[0], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high2, c[1], ""), c[4], ""));
+  build_set(b, slot[0], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high2, c[1], ""), key0, ""));
   build_set(b, slot[1], low2);
-  build_set(b, slot[2], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high0, c[3], ""), c[5], ""));
+  build_set(b, slot[2], LLVMBuildXor(b->at, LLVMBuildXor(b->at, high0, c[3], ""), key1, ""));
   build_set(b, slot[3], low0);
-  build_set(b, slot[4], LLVMBuildAdd(b->at, c[4], word_like(b, 0x9E3779B9u, c[4]), ""));
-  build_set(b, slot[5], LLVMBuildAdd(b->at, c[5], word_like(b, 0xBB67AE85u, c[5]), ""));
+}
+
+/* A word of the key as the next round has it. */
+static void key_raise(Build *b, Value slot, Value key, uint32_t by) {
+  build_set(b, slot, LLVMBuildAdd(b->at, key, word_like(b, by, key), ""));
+}
+
+/* The first word of a counter's output as a float. */
+static Value random_float(Build *b, Value word) {
+  Value bits = LLVMBuildLShr(b->at, word, word_like(b, 8, word), "");
+  Value f = LLVMBuildUIToFP(b->at, bits, type_like(b, b->f32, word), "");
+  return f_mul(b, f, real_like(b, 0x1p-24, f));
+}
+
+/* A slot that holds a value. */
+static Value slot_of(Build *b, Value v) {
+  Value slot = build_slot(b, LLVMTypeOf(v));
+  build_set(b, slot, v);
+  return slot;
 }
 
 /* counter = {position low, position high, step, 0}; value = (word 0 >> 8) 2^-24. The rounds are a
- * loop: unrolled, they were most of the compile time of an initialiser. */
-Value math_random(Build *b, Value position, Value step, const Value key[2]) {
-  Type words = type_like(b, b->i32, position);
-  Value high = LLVMBuildLShr(b->at, position, constant_long(b, 32, position), ""), slot[6];
-  Value start[6] = {LLVMBuildTrunc(b->at, position, words, ""),
-                    LLVMBuildTrunc(b->at, high, words, ""), step, word_like(b, 0, position),
-                    key[0], key[1]};
-  for (uint32_t i = 0; i < 6; i++) {
-    slot[i] = build_slot(b, words);
-    build_set(b, slot[i], start[i]);
+ * loop: unrolled, they were most of the compile time of an initialiser. They are long chains, of
+ * which those of several positions run side by side. */
+void math_random(Build *b, uint32_t n, const Value *position, Value step, const Value key[2],
+                 Value *out) {
+  Type words = type_like(b, b->i32, position[0]);
+  Value slot[MAX_CELL][4], raised[2] = {slot_of(b, key[0]), slot_of(b, key[1])};
+  for (uint32_t c = 0; c < n; c++) {
+    Value high = LLVMBuildLShr(b->at, position[c], constant_long(b, 32, position[c]), "");
+    slot[c][0] = slot_of(b, LLVMBuildTrunc(b->at, position[c], words, ""));
+    slot[c][1] = slot_of(b, LLVMBuildTrunc(b->at, high, words, ""));
+    slot[c][2] = slot_of(b, step);
+    slot[c][3] = slot_of(b, word_like(b, 0, step));
   }
   Loop l = loop_begin(b, int_of(b, 0), int_of(b, 10), 1);
-  philox_round(b, slot, words);
+  Value key0 = build_get(b, raised[0], words), key1 = build_get(b, raised[1], words);
+  for (uint32_t c = 0; c < n; c++) philox_round(b, slot[c], key0, key1);
+  key_raise(b, raised[0], key0, 0x9E3779B9u);
+  key_raise(b, raised[1], key1, 0xBB67AE85u);
   loop_end(b, &l);
-  Value first = build_get(b, slot[0], words);
-  Value bits = LLVMBuildLShr(b->at, first, word_like(b, 8, first), "");
-  Value f = LLVMBuildUIToFP(b->at, bits, type_like(b, b->f32, position), "");
-  return f_mul(b, f, real_like(b, 0x1p-24, f));
+  for (uint32_t c = 0; c < n; c++) out[c] = random_float(b, build_get(b, slot[c][0], words));
 }

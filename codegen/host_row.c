@@ -179,8 +179,17 @@ static void cells_place(Emit *e, Cell *cell, uint32_t n, Value base, uint32_t la
   }
 }
 
-/* Columns side by side: fewer of a long program, whose code would only grow. */
+/* True if the program draws random numbers. */
+static bool draws(const Kernel *k) {
+  for (uint32_t i = 0; i < k->ninstr; i++)
+    if (k->instr[i].op == I_RANDOM) return true;
+  return false;
+}
+
+/* Columns side by side: fewer of a long program, whose code would only grow; two vectors of one
+ * that draws random numbers, whose rounds are a chain. */
 static uint32_t columns_of(const Emit *e) {
+  if (draws(e->k)) return 2 * e->b.isa->width;
   if (e->k->ninstr > LARGE_PROGRAM) return e->b.isa->width;
   return e->k->ninstr > SMALL_PROGRAM ? COLUMNS / 2 : COLUMNS;
 }

@@ -123,7 +123,10 @@ static Value evaluate(Stage *s, uint32_t i, uint32_t c) {
     if (e->panel && n->a == e->k->rhs && n->stage == STAGE_PROLOGUE) return e->panel(e, cell, c);
     return arg_load(e, n->a, &cell->at);
   case I_ACC: return e->acc(e, cell, c);
-  case I_RANDOM: return arg_random(e, n, &cell->at);
+  case I_RANDOM: {
+    Value one;
+    return arg_random(e, n, 1, (const Point *[]){&cell->at}, &one), one;
+  }
   case I_SCALAR: {
     Value sum = multiply_add(s, n, v);
     if (sum) return sum;
@@ -168,11 +171,22 @@ static bool repeats(const Stage *s, uint32_t i, uint32_t c) {
   return c > 0 && (axis == NO_AXIS || !(s->e->varies[i] >> axis & 1));
 }
 
+/* The random numbers of all cells. */
+static void run_random(Stage *s, uint32_t i) {
+  const Point *at[MAX_CELL];
+  Value out[MAX_CELL];
+  for (uint32_t c = 0; c < s->n; c++) at[c] = &s->cell[c].at;
+  arg_random(s->e, &s->e->k->instr[i], s->n, at, out);
+  for (uint32_t c = 0; c < s->n; c++) s->cell[c].value[i] = out[c];
+}
+
 /* Evaluates an instruction in cell c, or takes it from cell 0 if both would hold the same. */
 static void run(Stage *s, uint32_t i, uint32_t c) {
   bool store = s->e->k->instr[i].op == I_STORE;
   if (store && s->quiet && !s->inside[i]) return;
-  if (!repeats(s, i, c)) s->cell[c].value[i] = evaluate(s, i, c);
+  if (s->n > 1 && s->e->k->instr[i].op == I_RANDOM && !repeats(s, i, s->n - 1)) {
+    if (c == 0) run_random(s, i);
+  } else if (!repeats(s, i, c)) s->cell[c].value[i] = evaluate(s, i, c);
   else if (!store) s->cell[c].value[i] = s->cell[0].value[i];
 }
 
