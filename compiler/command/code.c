@@ -48,7 +48,8 @@ static uint64_t parameter_bytes(const Graph *g) {
 /* Reads the data and takes memory while the passes to come run; not where a run may only compute
  * with one thread, or must not exceed a bound that is known when they have run. */
 static void code_begin(const Arguments *a, Compile *c, Code *out) {
-  if (a->run.max_memory.given || (a->run.threads.given ? a->run.threads.n : cpu_count()) < 2) return;
+  if (c->stop < PASS_COUNT || a->run.max_memory.given) return;
+  if ((a->run.threads.given ? a->run.threads.n : cpu_count()) < 2) return;
   out->request = compile_data(c);
   uint64_t bytes = c->target == &target_host ? parameter_bytes(&c->model.graph) : 0;
   out->model.ahead = ahead_begin(&out->request, bytes);
