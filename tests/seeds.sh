@@ -19,7 +19,7 @@ caught() {
     "$build"/libtest.a "$build"/liblcwc.a "$build"/liblcwrt.a -Wl,--end-group \
     $(llvm-config-19 --ldflags --libs) -lcmocka -ljansson -lz -lm -lpthread -ldl || return 2
   for _ in 1 2 3; do # a race may end well; one that takes too long was not caught
-    timeout 30 "$out/$number" "$@" >"$out/$number.log" 2>&1 </dev/null
+    timeout 120 "$out/$number" "$@" >"$out/$number.log" 2>&1 </dev/null
     code=$?
     [ $code = 124 ] && return 1
     [ $code != 0 ] && return 0
