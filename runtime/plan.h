@@ -59,8 +59,8 @@ typedef enum {
   OUT_NONE,
   OUT_LOSS,    /* f32[N]: loss of each sample of the batch */
   OUT_HIT,     /* f32[N]: 1 if the sample is classified correctly, else 0 */
-  OUT_FINITE,  /* f32[1] per tensor watched: finite if all values are (sum of squares) */
-  OUT_RESIDUAL,/* f32[1]: max |sum of a row of W| over the layer's rows */
+  OUT_FINITE,  /* f32[n] per weight: finite if all of its gradient is (sums of squares) */
+  OUT_RESIDUAL,/* f32[n]: |sum of a row of W|, every row of the layer */
   OUT_COUNT
 } Out;
 

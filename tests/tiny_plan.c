@@ -118,19 +118,18 @@ static void update_bias(void *const *arg, int64_t begin, int64_t end, void *scra
   }
 }
 
-/* V -> FINITE, RESIDUAL */
+/* V -> FINITE, RESIDUAL, one number for each class */
 static void watch(void *const *arg, int64_t begin, int64_t end, void *scratch) {
   const float *v = arg[0];
   float *finite = arg[1], *residual = arg[2];
   (void)begin;
   (void)end;
   (void)scratch;
-  finite[0] = residual[0] = 0;
-  for (int i = 0; i < M * K; i++) finite[0] += v[i] * v[i];
   for (int k = 0; k < K; k++) {
-    float sum = 0;
-    for (int j = 0; j < M; j++) sum += v[j * K + k];
-    if (fabsf(sum) > residual[0]) residual[0] = fabsf(sum);
+    float sum = 0, squares = 0;
+    for (int j = 0; j < M; j++) sum += v[j * K + k], squares += v[j * K + k] * v[j * K + k];
+    finite[k] = squares;
+    residual[k] = fabsf(sum);
   }
 }
 
@@ -216,8 +215,8 @@ const TinyPlan lcw_plan = {
             BUF(DELTA, BUF_TEMP, DTYPE_F32, 2, N, K, 0, 0, 4 * N * K, 5568),
             BUF(LOSS, BUF_OUTPUT, DTYPE_F32, 1, N, 0, 0, OUT_LOSS, 4 * N, 6080),
             BUF(HIT, BUF_OUTPUT, DTYPE_F32, 1, N, 0, 0, OUT_HIT, 4 * N, 6208),
-            BUF(FINITE, BUF_OUTPUT, DTYPE_F32, 1, 1, 0, 0, OUT_FINITE, 4, 6336),
-            BUF(RESIDUAL, BUF_OUTPUT, DTYPE_F32, 1, 1, 0, 0, OUT_RESIDUAL, 4, 6400)},
+            BUF(FINITE, BUF_OUTPUT, DTYPE_F32, 1, K, 0, 0, OUT_FINITE, 4 * K, 6336),
+            BUF(RESIDUAL, BUF_OUTPUT, DTYPE_F32, 1, K, 0, 0, OUT_RESIDUAL, 4 * K, 6400)},
     .kernel = {KERNEL(INIT, 4, M, 0), KERNEL(TRANSPOSE, 2, K, 0), KERNEL(FORWARD, 9, N, 4 * M),
                KERNEL(UPDATE, 8, M, 0), KERNEL(UPDATE_BIAS, 3, 1, 0), KERNEL(WATCH, 3, 1, 0)},
     .step = {{STEP_FEED, STEP_KEYS, 0, 0},

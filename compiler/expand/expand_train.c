@@ -1,7 +1,7 @@
 /* expand_train.c: what a phase does with the network's output.
  *
  * In: the logits (or predictions) of a batch. Out: the loss of every sample and whether it was
- * hit, as OUTPUTs; in training also the gradient of the mean loss, one flag per weight gradient,
+ * hit, as OUTPUTs; in training also the gradient of the mean loss, flags of every weight gradient,
  * and the optimiser's new values as STOREs. Loss and optimiser are blocks of the prelude, or
  * the user's own: a loss takes (z, label) and gives [N, 1]; an optimiser takes (parameter,
  * gradient, rate, decay) and gives the new parameter. */
@@ -76,10 +76,17 @@ static bool gradients(Expander *x, Val rows, Val *gradient) {
   return true;
 }
 
-static Val sum_of_squares(Graph *g, Val v) {
-  uint32_t axes = (1u << graph_node(g, v)->shape.rank) - 1;
-  return graph_reshape(g, graph_reduce(g, S_add, graph_map2(g, S_mul, v, v), axes),
-                       (Shape){1, {{1, 0}}});
+static Val sum_of_squares(Graph *g, Val v, uint32_t axes) {
+  return graph_reduce(g, S_add, graph_map2(g, S_mul, v, v), axes);
+}
+
+/* The flags of a weight gradient, one for each neuron: what the kernel that makes the gradient sums
+ * over its columns. A sum of the whole tensor would be one more kernel in every layer. */
+static void flag_output(Expander *x, const Param *p, Val gradient) {
+  const Shape *s = &graph_node(x->graph, gradient)->shape;
+  Shape neurons = {1, {s->dim[s->rank - 1]}};
+  Val sum = sum_of_squares(x->graph, gradient, (1u << (s->rank - 1)) - 1);
+  graph_output(x->graph, PHASE_TRAIN, OUT_FINITE, p->name, graph_reshape(x->graph, sum, neurons));
 }
 
 /* The layer that a parameter belongs to: its path without the last name. */
@@ -90,7 +97,7 @@ static Name layer_of(Expander *x, Name param) {
 }
 
 /* Keeps gradients within what the parameters may change: dead lanes stay 0, projected rows stay
- * in their set. Also one flag for each weight gradient. */
+ * in their set. Also the flags of each weight gradient. */
 static void restrict_gradients(Expander *x, Val *gradient) {
   Graph *g = x->graph;
   for (uint32_t i = 0; i < x->nparam; i++) {
@@ -98,7 +105,7 @@ static void restrict_gradients(Expander *x, Val *gradient) {
     g->span = p->span;
     g->layer = layer_of(x, p->name);
     if (p->dead) gradient[i] = graph_map2(g, S_mul, gradient[i], p->dead); /* a NaN stays one */
-    if (p->form) graph_output(g, PHASE_TRAIN, OUT_FINITE, p->name, sum_of_squares(g, gradient[i]));
+    if (p->form) flag_output(x, p, gradient[i]);
     if (!p->dead && p->projected) gradient[i] = set_project(g, p->form, gradient[i]);
   }
 }
@@ -109,7 +116,8 @@ static void clip_gradients(Expander *x, double clip, Val *gradient) {
   Val sum = 0;
   if (clip == 0.0 || !x->nparam) return;
   for (uint32_t i = 0; i < x->nparam; i++) {
-    Val part = graph_reshape(g, sum_of_squares(g, gradient[i]), (Shape){0});
+    uint32_t axes = (1u << graph_node(g, gradient[i])->shape.rank) - 1;
+    Val part = graph_reshape(g, sum_of_squares(g, gradient[i], axes), (Shape){0});
     sum = sum ? graph_map2(g, S_add, sum, part) : part;
   }
   Val norm = graph_map2(g, S_add, graph_map1(g, S_sqrt, sum), graph_const(g, 1e-6));

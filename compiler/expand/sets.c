@@ -129,13 +129,13 @@ static Val sum_exactly(Graph *g, Val w, uint32_t axes) {
 
 Val set_residual(Graph *g, SetForm *f, Val w) {
   Val worst = 0;
-  uint32_t last = 1u << (graph_node(g, w)->shape.rank - 1);
+  const Shape *s = &graph_node(g, w)->shape;
+  Shape neurons = {1, {s->dim[s->rank - 1]}};
   for (uint32_t i = 1; i <= f->ngroup; i++) {
-    Val sum = sum_exactly(g, group_only(g, f, i, w), lane_axes(f));
-    Val most = graph_reduce(g, S_max, graph_map1(g, S_abs, sum), last);
-    worst = worst ? graph_map2(g, S_max, worst, most) : most;
+    Val sum = graph_map1(g, S_abs, sum_exactly(g, group_only(g, f, i, w), lane_axes(f)));
+    worst = worst ? graph_map2(g, S_max, worst, sum) : sum;
   }
-  return graph_reshape(g, worst, (Shape){1, {{1, 0}}});
+  return graph_reshape(g, worst, neurons);
 }
 
 /* The groups as ranges of lanes, in the order of the lanes. */

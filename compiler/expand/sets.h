@@ -51,7 +51,7 @@ Val set_coordinates(Graph *g, SetForm *f, Val w);
 Val set_project(Graph *g, SetForm *f, Val w);
 /* 0 at the lanes that are no parameters, else 1; no value (0) if all are. */
 Val set_dead(Graph *g, SetForm *f);
-/* max |sum of a group of a row|, as [1]. */
+/* |sum of a group of a row|, the largest of every row. */
 Val set_residual(Graph *g, SetForm *f, Val w);
 const char *set_fold(Arena *a, const SetForm *f); /* "0:256": the groups, as first:end */
 
