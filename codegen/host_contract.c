@@ -245,7 +245,7 @@ static void chunk_emit(Contract *c, Value number) {
 /* Chunks [begin, end). */
 void contract_emit(Emit *e, Value begin, Value end) {
   Contract c = {.e = e, .s = shape_of(e->k), .tile = TILE_VECTORS * e->b.isa->width};
-  c.strip = COLUMNS >= 2 * c.tile && !(c.s.column && updates_whole(e->k)) ? 2 * c.tile : c.tile;
+  c.strip = COLUMNS >= 2 * c.tile && !c.s.column ? 2 * c.tile : c.tile;
   e->start = start_find(e->k);
   e->contract = &c, e->acc = row_vector, e->panel = row_vector, e->lanes = row_lanes;
   Loop l = loop_begin(&e->b, begin, end, 1);

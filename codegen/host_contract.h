@@ -5,7 +5,7 @@
  *   host_sums      the program around them: prologue, epilogue, sums over rows and columns
  *
  * A panel is a block of columns as wide as the register tile. The epilogue walks a strip: two
- * panels side by side, or one where an update and its sums over m need the registers. */
+ * panels side by side, or one where sums over m need the registers. */
 #ifndef LCW_HOST_CONTRACT_H
 #define LCW_HOST_CONTRACT_H
 #include "host.h"
@@ -51,7 +51,6 @@ uint32_t axes_count(const Kernel *k, AxisPart part);
 /* ---- host_tile.c ----------------------------------------------------------------------- */
 
 enum { ROWS_SMALL = 4 };           /* rows of the tile for what whole tiles leave */
-bool updates_whole(const Kernel *k); /* the epilogue renews elements in place, as an update does */
 PanelPhase phase_tiles;            /* the block's sums of products, for a block of k */
 Start start_find(const Kernel *k); /* what they start from */
 

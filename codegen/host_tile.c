@@ -19,12 +19,6 @@ static bool arg_whole(const Kernel *k, uint32_t a) {
          arg_moves(k, a, axis_last(k, PART_N));
 }
 
-bool updates_whole(const Kernel *k) {
-  for (uint32_t i = 0; i < k->narg; i++)
-    if (k->arg[i].use == (ARG_READ | ARG_WRITE) && arg_whole(k, i)) return true;
-  return false;
-}
-
 /* Asks for what the epilogue of these rows will read and write. */
 static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
   Emit *e = c->e;
@@ -45,7 +39,9 @@ static void tile_prefetch(Contract *c, Panel *p, Value row, uint32_t rows) {
 static bool rhs_ahead(const Kernel *k, const Shape *s) {
   const Arg *a = &k->arg[k->rhs];
   bool dense = a->stride[axis_last(k, PART_N)] == 1 || a->stride[axis_last(k, PART_K)] == 1;
-  return !updates_whole(k) && dense && axes_count(k, PART_K) == 1 && !a->nguard && s->groups == 1 &&
+  for (uint32_t i = 0; i < k->narg; i++)
+    if (k->arg[i].use == (ARG_READ | ARG_WRITE) && arg_whole(k, i)) return false;
+  return dense && axes_count(k, PART_K) == 1 && !a->nguard && s->groups == 1 &&
          s->n >= 2 * s->chunk_n && s->m <= s->chunk_m;
 }
 
