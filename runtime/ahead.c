@@ -29,11 +29,13 @@ uint64_t physical_bytes(void) {
   return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
 }
 
-/* Takes pages from the system by writing to them what they hold, 0. */
+/* Takes pages from the system by writing to them what they hold, 0: only such as parameters fill,
+ * since the rest of the last one may not be part of the arena. */
 static void pages_touch(Ahead *a) {
   char *first = (char *)(((uintptr_t)a->map + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-  madvise(first, a->parameters / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-  for (uint64_t i = 0; i < a->parameters && !atomic_load(&a->stop); i += PAGE)
+  uint64_t bytes = a->parameters / HUGE_PAGE * HUGE_PAGE;
+  if (bytes) madvise(first, bytes, MADV_HUGEPAGE);
+  for (uint64_t i = 0; i < bytes && !atomic_load(&a->stop); i += PAGE)
     *(volatile char *)(first + i) = 0;
 }
 
