@@ -124,6 +124,7 @@ bool contract_print(Emit *e) {
   odometer_setup_print(e, &c.tile, &c.lhs, &c.rhs);
   multiply_setup_print(e, &c.tile, &c.lhs, 0);
   multiply_setup_print(e, &c.tile, &c.rhs, c.lhs.bytes);
+  origin_print(e, &c.tile);
   begin_print(e, &c.tile, b);
   emit_line(e, "/* loop over slabs of K */");
   loop_print(e, &c);

@@ -26,6 +26,7 @@ uint64_t tiles_of(const Kernel *k, const Tile *t, AxisPart part);
 const char *tile_row(Emit *e, const Tile *t);
 const char *tile_column(Emit *e, const Tile *t);
 const char *tile_row_of(const Tile *t);
+int tile_row_at(const Tile *t, int i);                 /* its row i as a number */
 const char *tile_group_of(const Tile *t);
 const char *tile_accumulators(Emit *e, const Tile *t); /* their name and dimensions */
 const char *tile_accumulator(const Tile *t);           /* the sum (i, j, h) */
@@ -67,6 +68,7 @@ typedef struct {
   int extent;                      /* of the tile along `kept` */
   int parts, pitch;                /* of each sum within the block, and floats from one to the next */
   uint32_t count;                  /* how many sums */
+  uint32_t first;                  /* floats of shared memory before theirs */
   uint64_t tiles, others;          /* of the grid, along `kept` and along `gone` */
   uint64_t strip;                  /* tiles along `kept` that share a ticket */
   uint64_t ticket, partial;        /* first ticket; floats of the workspace before its own */
@@ -86,10 +88,21 @@ bool sum_over(const Kernel *k, const Sums *s, uint32_t i); /* instruction i is o
 void sums_declare(Emit *e, uint32_t stage, AxisPart gone, int count);
 void shares_print(Emit *e, const Tile *t, const SumPlan *p); /* where they meet in shared memory */
 void prologue_print(Emit *e, const Tile *t, const SumPlan *p);
-/* A thread's sums to shared memory. */
+uint32_t sum_first(const Kernel *k, const Sums *s, uint32_t i); /* floats of shared memory before it */
+/* A thread's sums to shared memory, and before that, where it puts them. */
+void sums_place_print(Emit *e, const Tile *t, const Sums *s);
 void sums_share_print(Emit *e, const Tile *t, const Sums *s);
 /* From those to those of all tiles, and the stages that use them. */
 bool sums_finish_print(Emit *e, const Tile *t, const SumPlan *p);
+
+/* ---- sums by tensor cores: cuda_contract_matrix.c ---------------------------------------------- */
+
+void matrix_sums_find(Emit *e, const Tile *t, const Sums *s); /* which: e->matrix, e->kept */
+void matrix_unit_print(Emit *e);                         /* what adds */
+void matrix_terms_declare(Emit *e, const Tile *t);       /* what is added, for a group of columns */
+void matrix_terms_print(Emit *e);                        /* from row i of it */
+void matrix_sums_print(Emit *e, const Tile *t);          /* the sums of a group */
+void matrix_sums_end(Emit *e);
 
 /* ---- begin and mask: cuda_contract_begin.c --------------------------------------------------- */
 
@@ -116,8 +129,10 @@ void values_declare(Emit *e, uint32_t stage, uint32_t parts, int count);
 /* Instructions of a stage over `parts`, for `count` adjacent columns of which the first is `group`,
  * and terms to the stage's sums if it has some over `parts`. */
 void group_print(Emit *e, uint32_t stage, uint32_t parts, int count);
-/* The thread's first row and column; what varies over rows only; over columns only. */
+/* The thread's first row and column; under which conditions rows and columns are inside; what
+ * varies over rows only; over columns only. */
 void origin_print(Emit *e, const Tile *t);
+void live_set(Emit *e, const Tile *t);
 void rows_print(Emit *e, const Tile *t);
 void columns_print(Emit *e, const Tile *t);
 bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p);

@@ -124,7 +124,7 @@ void begin_print(Emit *e, const Tile *t, const Begin *b) {
   emit_line(e, "/* they begin with what is added to them */");
   emit_block(e);
   e->only = b->made;
-  origin_print(e, t);
+  live_set(e, t);
   stage_print(e, STAGE_EPILOGUE, 0);
   rows_print(e, t);
   emit_line(e, "#pragma unroll");
@@ -144,16 +144,26 @@ void begin_print(Emit *e, const Tile *t, const Begin *b) {
   e->only = NULL, e->live[PART_M] = e->live[PART_N] = NULL;
 }
 
+/* The tile with those rows of a thread only that may come before row `from`. */
+static Tile tile_before(const Tile *t, int from) {
+  Tile before = *t;
+  before.own = 0;
+  while (before.own < t->own && tile_row_at(t, before.own) < from) before.own++;
+  return before;
+}
+
 void mask_print(Emit *e, const Tile *t, const Begin *b) {
   if (b->mask == MAX_INSTR) return;
-  emit_open(e, "if (m0 < %d) /* $%u is 1 from there on */", e->k->arg[e->k->instr[b->mask].a].tail.from,
-            e->k->instr[b->mask].a);
+  const uint32_t arg = e->k->instr[b->mask].a;
+  const int from = e->k->arg[arg].tail.from;
+  const Tile before = tile_before(t, from);
+  emit_open(e, "if (row < %d) /* $%u is 1 from there on */", from, arg);
   e->only = b->masks;
-  origin_print(e, t);
-  rows_print(e, t);
+  live_set(e, t);
+  rows_print(e, &before);
   emit_line(e, "#pragma unroll");
   emit_open(e, "for (int j = 0; j < %d; j++)", t->groups);
-  rows_open(e, t);
+  rows_open(e, &before);
   emit_line(e, "#pragma unroll");
   emit_line(e, "for (int h = 0; h < %d; h++)", t->group);
   emit_line(e, "  %s *= %s;", tile_accumulator(t), operand_text(e, b->mask));

@@ -177,6 +177,7 @@ static void group_rows_print(Emit *e, const Tile *t) {
   else if (ragged) emit_line(e, "if (n >= %d) continue;", columns);
   values_declare(e, STAGE_EPILOGUE, IN_M | IN_N, t->group);
   group_print(e, STAGE_EPILOGUE, IN_M | IN_N, t->group);
+  matrix_terms_print(e);
   emit_close(e);
   e->live[PART_M] = live[0], e->live[PART_N] = live[1];
 }
@@ -187,25 +188,34 @@ static void groups_print(Emit *e, const Tile *t, const SumPlan *p) {
   emit_line(e, "const int group = column + %s, n = group;", tile_group_of(t));
   columns_print(e, t);
   sums_declare(e, STAGE_EPILOGUE, PART_M, t->group);
+  matrix_terms_declare(e, t);
   group_rows_print(e, t);
+  matrix_sums_print(e, t);
   sums_share_print(e, t, &p->over[OVER_M]);
   emit_close(e);
 }
 
 void origin_print(Emit *e, const Tile *t) {
+  emit_line(e, "const int row = m0 + %s, column = n0 + %s;", tile_row(e, t), tile_column(e, t));
+}
+
+void live_set(Emit *e, const Tile *t) {
   int32_t rows = part_extent(e, PART_M), columns = part_extent(e, PART_N);
   e->live[PART_M] = rows % t->rows ? emit_printf(e, "m < %d", rows) : NULL;
   e->live[PART_N] = columns % t->columns ? emit_printf(e, "n < %d", columns) : NULL;
-  emit_line(e, "const int row = m0 + %s, column = n0 + %s;", tile_row(e, t), tile_column(e, t));
 }
 
 bool epilogue_print(Emit *e, const Tile *t, const SumPlan *p) {
   e->accumulator = tile_accumulator(t), e->accumulators = tile_accumulators_of(t);
-  origin_print(e, t);
+  live_set(e, t);
   for (uint32_t stage = 0; stage < e->k->nstage; stage++) stage_print(e, stage, 0);
   rows_print(e, t);
+  for (int d = OVER_M; d <= OVER_N; d++) sums_place_print(e, t, &p->over[d]);
   sums_declare(e, STAGE_EPILOGUE, PART_N, t->own);
+  matrix_sums_find(e, t, &p->over[OVER_M]);
+  matrix_unit_print(e);
   groups_print(e, t, p);
+  matrix_sums_end(e);
   sums_share_print(e, t, &p->over[OVER_N]);
   e->live[PART_M] = e->live[PART_N] = NULL;
   e->at[IN_M] = e->at[IN_N] = NULL;

@@ -3,8 +3,8 @@
  *
  * PROLOGUE sums run over K: `lanes` threads share four columns, shared memory joins them, and every
  * block does it for its own columns. EPILOGUE sums run over M or N: every thread writes its own to
- * shared memory, one thread a column (row) adds them (a sixth of the instructions that shuffles
- * would take), and from there, if the tile does not span all of M (N), to all tiles: a block
+ * shared memory, one thread a column (row), or one warp all of them where they leave the block, adds
+ * them (a sixth of the instructions that shuffles would take), and from there, if the tile does not span all of M (N), to all tiles: a block
  * writes its sums to the workspace and takes a ticket; the last block to arrive of a strip of
  * tiles adds those of all blocks in the order of the tiles and runs STAGE_COLUMN (STAGE_ROW). The
  * order of every sum is fixed; nothing is added atomically. */
@@ -20,6 +20,12 @@ bool sum_over(const Kernel *k, const Sums *s, uint32_t i) {
   return n->op == I_REDUCE && n->stage == STAGE_EPILOGUE && n->axes & kernel_axes(k, s->gone);
 }
 
+uint32_t sum_first(const Kernel *k, const Sums *s, uint32_t i) {
+  uint32_t before = 0;
+  for (uint32_t j = 0; j < i; j++) before += sum_over(k, s, j);
+  return s->first + before * (uint32_t)(s->parts * s->pitch);
+}
+
 static uint64_t extent_of(const Kernel *k, AxisPart part) {
   return kernel_extent(k, kernel_axes(k, part));
 }
@@ -29,6 +35,7 @@ static void sums_measure(const Kernel *k, const Tile *t, Sums *s, SumPlan *p) {
   for (uint32_t i = 0; i < k->ninstr; i++) s->count += sum_over(k, s, i);
   s->tiles = tiles_of(k, t, s->kept), s->others = tiles_of(k, t, s->gone);
   s->strip = (s->tiles + STRIPS - 1) / STRIPS;
+  s->first = p->share;
   p->share += s->count * (uint32_t)(s->parts * s->pitch);
   if (!s->count || s->others == 1) return;
   if (!p->workspace) p->workspace = PLAN_TICKETS * 4;
@@ -57,6 +64,7 @@ SumPlan sums_plan(const Kernel *k, const Tile *t) {
 void sums_declare(Emit *e, uint32_t stage, AxisPart gone, int count) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!stage_reduces(e, i, stage) || !(e->k->instr[i].axes & kernel_axes(e->k, gone))) continue;
+    if (e->matrix[i]) continue;
     const char *identity = identity_text(&e->k->instr[i]), *all = identity;
     for (int j = 1; j < count; j++) all = emit_printf(e, "%s, %s", all, identity);
     emit_line(e, "float v%u%s = %s%s%s;", i, count ? emit_printf(e, "[%d]", count) : "",
@@ -76,8 +84,8 @@ void shares_print(Emit *e, const Tile *t, const SumPlan *p) {
   for (int d = OVER_M; d <= OVER_N; d++)
     for (uint32_t i = 0; i < e->k->ninstr; i++) {
       if (!sum_over(e->k, &p->over[d], i)) continue;
-      emit_line(e, "float *const over_%s_%u = share + %u;", d == OVER_M ? "m" : "n", i, at);
-      at += (uint32_t)(p->over[d].parts * p->over[d].pitch);
+      emit_line(e, "float *const over_%s_%u = share + %u;", d == OVER_M ? "m" : "n", i,
+                sum_first(e->k, &p->over[d], i));
     }
   emit_line(e, "__syncthreads(); /* the slabs are used up */");
 }
@@ -164,21 +172,25 @@ static const char *part_text(Emit *e, const Tile *t, const Sums *s) {
                 : emit_printf(e, "(warp / %d * 4 + lane %% 4)", t->down);
 }
 
+void sums_place_print(Emit *e, const Tile *t, const Sums *s) {
+  if (!s->count) return;
+  const bool column = s->gone == PART_M;
+  emit_line(e, "float *const share_%s = share + %s * %d + %s;", column ? "m" : "n", part_text(e, t, s),
+            s->pitch, column ? tile_column(e, t) : tile_row(e, t));
+}
+
 void sums_share_print(Emit *e, const Tile *t, const Sums *s) {
   if (!s->count) return;
-  const char *part = part_text(e, t, s);
-  bool column = s->gone == PART_M;
-  int step = column || t->matrix ? 1 : 4;
-  const char *place = column ? "group - n0" : emit_printf(e, "row - m0 + %s", tile_row_of(t));
+  const bool column = s->gone == PART_M;
+  const int step = column ? t->group : t->matrix ? 1 : 4;
   if (!column) emit_line(e, "#pragma unroll");
   if (!column) emit_open(e, "for (int i = 0; i < %d; i += %d)", t->own, step);
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     if (!sum_over(e->k, s, i)) continue;
-    const char *to = emit_printf(e, "shared_address(over_%s_%u + %s * %d + %s)", column ? "m" : "n",
-                                 i, part, s->pitch, place);
-    if (column) emit_line(e, "%s_store(%s, v%u);", t->matrix ? "pair" : "four", to, i);
-    else if (step == 4) emit_line(e, "four_store(%s, v%u + i);", to, i);
-    else emit_line(e, "value_store(%s, v%u[i]);", to, i);
+    const uint32_t first = sum_first(e->k, s, i);
+    if (column) emit_line(e, "f32_store_%d(share_m + %u + %s, v%u);", step, first, tile_group_of(t), i);
+    else if (step == 4) emit_line(e, "f32_store_4(share_n + %u + %s, v%u + i);", first, tile_row_of(t), i);
+    else emit_line(e, "share_n[%u + %s] = v%u[i];", first, tile_row_of(t), i);
   }
   if (!column) emit_close(e);
 }
@@ -194,6 +206,37 @@ static void tile_sums_print(Emit *e, const Sums *s) {
     if (sum_over(e->k, s, i))
       reduce_print(e, i, emit_printf(e, "over_%s_%u[part * %d + thread_index()]",
                                      s->gone == PART_M ? "m" : "n", i, s->pitch));
+  emit_close(e);
+}
+
+/* How many columns (rows) a thread adds up for the workspace: so many that one warp does it, with
+ * loads of so many. */
+static int columns_each(const Kernel *k, const Sums *s) {
+  bool whole = extent_of(k, s->kept) % (uint64_t)s->extent == 0 && s->partial % 4 == 0;
+  return whole && s->extent > 32 ? s->extent / 32 : 1;
+}
+
+/* The sums of this tile, and to the workspace with them, by one warp: `each` neighbours a thread. */
+static void tile_sums_leave(Emit *e, const Sums *s, int each) {
+  const char *m = s->gone == PART_M ? "m" : "n";
+  uint64_t extent = extent_of(e->k, s->kept), first = s->partial;
+  emit_open(e, "if (thread_index() < 32)");
+  emit_line(e, "const int own = thread_index() * %d;", each);
+  for (uint32_t i = 0; i < e->k->ninstr; i++) {
+    if (!sum_over(e->k, s, i)) continue;
+    emit_line(e, "float v%u[%d], one_%u[%d];", i, each, i, each);
+    emit_line(e, "f32_load_%d(v%u, over_%s_%u + own);", each, i, m, i);
+    emit_line(e, "#pragma unroll");
+    emit_open(e, "for (int part = 1; part < %d; part++)", s->parts);
+    emit_line(e, "f32_load_%d(one_%u, over_%s_%u + part * %d + own);", each, i, m, i, s->pitch);
+    emit_line(e, "#pragma unroll");
+    emit_line(e, "for (int h = 0; h < %d; h++) v%u[h] = %s;", each, i,
+              combine_text(e, i, emit_printf(e, "v%u[h]", i), emit_printf(e, "one_%u[h]", i)));
+    emit_close(e);
+    emit_line(e, "f32_store_%d(partial + %llu + %s * %llu + %s + own, v%u);", each,
+              (unsigned long long)first, s->other, (unsigned long long)extent, s->start, i);
+    first += s->others * extent;
+  }
   emit_close(e);
 }
 
@@ -261,6 +304,11 @@ static void tile_finish_print(Emit *e, const Sums *s, const bool *only) {
   uint64_t extent = extent_of(e->k, s->kept);
   if (!s->count) return;
   emit_line(e, "const int %s = %s + thread_index();", s->index, s->start);
+  int each = s->others > 1 ? columns_each(e->k, s) : 1;
+  if (each > 1) {
+    tile_sums_leave(e, s, each);
+    return;
+  }
   emit_open(e, "if (thread_index() < %d%s)", s->extent,
             extent % (uint64_t)s->extent
                 ? emit_printf(e, " && %s < %llu", s->index, (unsigned long long)extent) : "");

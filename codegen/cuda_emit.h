@@ -39,6 +39,8 @@ typedef struct {
   bool level[MAX_INSTR];        /* loads that all four share */
   const Numbers *numbers;       /* NULL: none */
   const bool *only;             /* print these instructions only; NULL: all */
+  bool matrix[MAX_INSTR];       /* CONTRACT: sums over M that tensor cores add, */
+  bool kept[MAX_INSTR];         /* and the rounded values that they are of */
 } Emit;
 
 /* ---- cuda_text.c: lines, addresses, the scalar program ------------------------------------ */

@@ -280,6 +280,13 @@ static void store_print(Emit *e, const Instr *n, uint32_t parts) {
   if (rewrites && loaded_after(e, n, n->b)) emit_line(e, "%s", e->sync);
 }
 
+/* A rounded value whose bits are kept, for tensor cores to add. */
+static const char *kept_text(Emit *e, uint32_t i) {
+  const Instr *n = &e->k->instr[i];
+  return emit_printf(e, "round_%s_kept(%s, &bits_%u[i][h])", n->fn == SCALAR_tf32 ? "tf32" : "bf16",
+                     operand_text(e, n->a), i);
+}
+
 void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
   for (uint32_t i = 0; i < e->k->ninstr; i++) {
     const Instr *n = &e->k->instr[i];
@@ -288,7 +295,8 @@ void stage_print(Emit *e, uint32_t stage, uint32_t parts) {
       if (n->op == I_STORE) emit_line(e, "s%u[i] = %s;", i, operand_text(e, n->a));
       continue; /* the access itself is printed for the group */
     }
-    const char *text = n->op == I_LOAD     ? load_text(e, n)
+    const char *text = e->kept[i]          ? kept_text(e, i)
+                       : n->op == I_LOAD   ? load_text(e, n)
                        : n->op == I_SCALAR ? scalar_text(e, n)
                        : n->op == I_RANDOM ? random_text(e, n)
                                            : NULL;
@@ -316,7 +324,8 @@ void reduce_print(Emit *e, uint32_t i, const char *value) {
 
 void terms_print(Emit *e, uint32_t stage) {
   for (uint32_t i = 0; i < e->k->ninstr; i++)
-    if (stage_reduces(e, i, stage)) reduce_print(e, i, operand_text(e, e->k->instr[i].a));
+    if (stage_reduces(e, i, stage) && !e->matrix[i])
+      reduce_print(e, i, operand_text(e, e->k->instr[i].a));
 }
 
 void sums_begin(Emit *e, uint32_t stage) {

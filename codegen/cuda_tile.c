@@ -85,6 +85,10 @@ const char *tile_row_of(const Tile *t) {
   return t->own == 4 ? "i" : "i / 4 * 64 + i % 4";
 }
 
+int tile_row_at(const Tile *t, int i) {
+  return t->matrix ? i / 2 * 16 + i % 2 * 8 : i / 4 * 64 + i % 4;
+}
+
 const char *tile_group_of(const Tile *t) { return t->matrix ? "j * 8" : "j * 64"; }
 
 const char *tile_accumulators(Emit *e, const Tile *t) {

@@ -75,15 +75,6 @@ device void value_store(u32 to, float x) {
   asm volatile("st.shared.f32 [%0], %1;" :: "r"(to), "f"(x) : "memory");
 }
 
-/* Two, and four, as one access each, which the compiler would not always make of them. */
-device void pair_store(u32 to, const float *x) {
-  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" :: "r"(to), "f"(x[0]), "f"(x[1]) : "memory");
-}
-device void four_store(u32 to, const float *x) {
-  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};"
-               :: "r"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3]) : "memory");
-}
-
 device void short_store(u32 to, unsigned short x) {
   asm volatile("st.shared.u16 [%0], %1;" :: "r"(to), "h"(x) : "memory");
 }
@@ -122,12 +113,16 @@ device void matrix_multiply_tf32(float *d, const u32 *a, const u32 *b) {
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* To nearest, ties away: where a value is produced, never where it is multiplied. */
-device float round_tf32(float x) {
-  u32 y;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
-  asm("mov.b32 %0, %1;" : "=f"(x) : "r"(y));
+/* To nearest, ties away: where a value is produced, never where it is multiplied. `bits`: the same
+ * for tensor cores. */
+device float round_tf32_kept(float x, u32 *bits) {
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(*bits) : "f"(x));
+  asm("mov.b32 %0, %1;" : "=f"(x) : "r"(*bits));
   return x;
+}
+device float round_tf32(float x) {
+  u32 bits;
+  return round_tf32_kept(x, &bits);
 }
 
 /* ---- tickets --------------------------------------------------------------------------------- */
@@ -232,6 +227,30 @@ GROUP_ACCESS(f32, 2, float, F32x2, , )
 GROUP_ACCESS(f32, 4, float, F32x4, , )
 GROUP_ACCESS(bf16, 2, unsigned short, Bf16x2, from_bf16, to_bf16)
 GROUP_ACCESS(bf16, 4, unsigned short, Bf16x4, from_bf16, to_bf16)
+
+/* ---- sums by tensor cores ------------------------------------------------------------------- */
+
+device float round_bf16_kept(float x, u32 *bits) {
+  *bits = (u32)to_bf16(x) << 16;
+  return bits_float(*bits);
+}
+
+/* The rhs that brings two columns of a lane, as k = lane % 4 and 4 more, to those of its results. */
+device void matrix_unit(u32 *unit, int lane) {
+  int column = lane % 4 * 2, row = lane / 4;
+  unit[0] = row == column ? 0x3f800000u : 0;
+  unit[1] = row == column + 1 ? 0x3f800000u : 0;
+}
+
+/* The sums of a lane's two columns over `rows`, an even number; they begin with the first two. */
+device void matrix_sum(float *sum, float (*first)[2], u32 (*bits)[2], int rows, const u32 *unit) {
+  float d[4] = {first[0][0], first[0][1], first[1][0], first[1][1]};
+  _Pragma("unroll") for (int i = 2; i < rows; i += 2) {
+    const u32 a[4] = {bits[i][0], bits[i + 1][0], bits[i][1], bits[i + 1][1]};
+    matrix_multiply_tf32(d, a, unit);
+  }
+  sum[0] = d[0] + d[2], sum[1] = d[1] + d[3];
+}
 
 /* ---- functions: the same under every compiler ------------------------------------------------ */
 

@@ -92,8 +92,6 @@ device void copy_wait(int n) {
   f->ncopy = left;
 }
 
-device void pair_store(u32 to, const float *x) { memcpy(shared_at(to, 8), x, 8); }
-device void four_store(u32 to, const float *x) { memcpy(shared_at(to, 16), x, 16); }
 device void value_store(u32 to, float x) { memcpy(shared_at(to, 4), &x, 4); }
 
 device void short_store(u32 to, unsigned short x) { memcpy(shared_at(to, 2), &x, 2); }
@@ -188,6 +186,11 @@ device float round_tf32(float x) {
   u32 u;
   memcpy(&u, &x, 4);
   return tf32_of(u + 0x1000);
+}
+device float round_tf32_kept(float x, u32 *bits) {
+  x = round_tf32(x);
+  memcpy(bits, &x, 4);
+  return x;
 }
 
 device float exp2_approximate(float x) { return exp2f(x); }

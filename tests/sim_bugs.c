@@ -35,6 +35,15 @@ static void map_make(Kernel *k) {
   k->instr[3] = (Instr){.op = I_STORE, .a = 2, .b = 0};
 }
 
+/* Of the sums over rows, that of squares becomes one of rounded values: tensor cores add them. */
+static void rounded_make(Kernel *k) {
+  for (uint32_t i = 0; i < k->ninstr; i++) {
+    Instr *n = &k->instr[i];
+    if (n->op == I_SCALAR && n->fn == S_mul && n->a == n->b)
+      n->fn = k->precision == PRECISION_TF32 ? S_tf32 : S_bf16, n->b = 0;
+  }
+}
+
 /*  name          proof           precision  tile  change          shape                          */
 #define SUBJECTS(X)                                                                               \
   X(forward,      linear_forward, TF32,      1,    nothing,        .batch = 130, .in = 196,       \
@@ -45,6 +54,10 @@ static void map_make(Kernel *k) {
                                                                    .out = 136)                    \
   X(update,       linear_update,  TF32,      2,    nothing,        .batch = 70, .in = 130,        \
                                                                    .out = 72, .copy = true)       \
+  X(rounded,      linear_update,  TF32,      1,    rounded_make,   .batch = 64, .in = 256,        \
+                                                                   .out = 128)                    \
+  X(rounded_bf16, linear_update,  BF16,      2,    rounded_make,   .batch = 64, .in = 128,        \
+                                                                   .out = 64)                     \
   X(summed,       linear_forward, TF32,      2,    proof_add_sums, .batch = 130, .in = 68,        \
                                                                    .out = 132, .copy = true)      \
   X(convolution,  conv_forward,   TF32,      2,    nothing,        .batch = 3, .in = 8, .out = 40, \
