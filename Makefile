@@ -79,7 +79,7 @@ $(BUILD)/embedded_%.o: $(BUILD)/embedded_%.c
 TEST_MAIN = $(shell grep -l '^int main' tests/*.c)
 TEST_PART = $(filter-out $(TEST_MAIN),$(wildcard tests/*.c))
 TEST_BIN  = $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_MAIN))
-FRONT     = $(filter-out compiler/command/% compiler/main.c compiler/pass.c runtime/%,$(COMPILER))
+FRONT     = $(filter-out compiler/command/% compiler/lower/% compiler/main.c compiler/pass.c runtime/%,$(COMPILER))
 
 $(BUILD)/liblcwc.a: $(LIB_OBJ)
 	rm -f $@ && ar rcsD $@ $^

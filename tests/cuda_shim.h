@@ -1,12 +1,15 @@
 /* cuda_shim.h: enough of a GPU to run generated CUDA text on the CPU, as C: it stands in for the
  * part of prelude.cu that is PTX. A block is 256 fibers. Warps run one after the other, each
  * until all its lanes wait at a barrier; what the lanes of a warp do together (shuffle, matrix
- * load and multiply) is one round in which each lane shows its operands and yields.
+ * load and multiply) is one round in which each lane shows its operands and yields. A fiber starts
+ * by its context and is resumed by longjmp(), which asks nothing of the system; it lives as long as
+ * the grid and runs its thread of one block after the other.
  *
  * Copies land as late as the program's waits allow, shared memory starts as NaN, and lanes that
  * diverge at a warp's operation or a barrier end the run: a missing wait or barrier shows as wrong
  * numbers or as an error. The state is global, as it is on a GPU: kernels pass no context. */
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +20,12 @@ typedef unsigned long long u64;
 
 enum { THREADS = 256, LANES = 32, WARPS = THREADS / LANES };
 enum { STACK = 64 << 10, SHARED = 200 << 10, COPIES = 512 };
-typedef enum { READY, TOGETHER, BARRIER, DONE } State;
+typedef enum { FRESH, READY, TOGETHER, BARRIER, DONE } State;
 typedef union { float f[8]; u32 u[8]; } Shown;
 typedef struct { u32 to; const void *from; int bytes, size, group; } Copy;
 typedef struct {
-  ucontext_t context;
+  ucontext_t start;
+  jmp_buf at;
   State state;
   int parity, groups, ncopy;
   Copy copy[COPIES];
@@ -31,7 +35,7 @@ typedef struct {
 static unsigned char memory[SHARED] __attribute__((aligned(128)));
 static Fiber *fiber;
 static Shown shown[WARPS][2][LANES];
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static int current, grid_x, grid_y;
 static void (*body)(void **);
 static void **arguments;
@@ -54,7 +58,7 @@ static void die(const char *what) {
 
 static void yield(State state) {
   fiber[current].state = state;
-  swapcontext(&fiber[current].context, &scheduler);
+  if (!_setjmp(fiber[current].at)) _longjmp(scheduler, 1);
 }
 
 /* ---- shared memory and copies ------------------------------------------------------------- */
@@ -208,8 +212,18 @@ device float fma_down(float x, float y, float z) { /* of values whose product an
 /* ---- blocks --------------------------------------------------------------------------------- */
 
 static void fiber_main(void) {
-  body(arguments);
-  yield(DONE);
+  for (;;) {
+    body(arguments);
+    yield(DONE);
+  }
+}
+
+/* Runs the current fiber until it yields. */
+static void fiber_run(void) {
+  Fiber *f = &fiber[current];
+  if (_setjmp(scheduler)) return;
+  if (f->state == FRESH) setcontext(&f->start);
+  else _longjmp(f->at, 1);
 }
 
 /* Runs a warp to its barrier or its end. */
@@ -218,7 +232,7 @@ static void warp_run(int warp) {
     int count[DONE + 1] = {0};
     for (int lane = 0; lane < LANES; lane++) {
       current = warp * LANES + lane;
-      if (fiber[current].state <= TOGETHER) swapcontext(&scheduler, &fiber[current].context);
+      if (fiber[current].state <= TOGETHER) fiber_run();
       count[fiber[current].state]++;
     }
     if (count[TOGETHER] == 0) return;
@@ -230,10 +244,8 @@ static void block_run(void) {
   memset(memory, 0xff, sizeof memory);
   for (int i = 0; i < THREADS; i++) {
     Fiber *f = &fiber[i];
-    f->state = READY, f->parity = f->ncopy = f->groups = 0;
-    getcontext(&f->context);
-    f->context.uc_stack.ss_sp = f->stack, f->context.uc_stack.ss_size = STACK;
-    makecontext(&f->context, fiber_main, 0);
+    if (f->state != FRESH) f->state = READY;
+    f->parity = f->ncopy = f->groups = 0;
   }
   for (int done = 0; done < THREADS;) {
     for (int w = 0; w < WARPS; w++) warp_run(w);
@@ -245,10 +257,20 @@ static void block_run(void) {
   }
 }
 
-/* Runs a kernel: `call` hands the pointers of `a` to it. */
-static void grid_run(void (*call)(void **), int x, int y, void **a) {
+static void fibers_make(void) {
   fiber = malloc(THREADS * sizeof *fiber);
   if (!fiber) die("out of memory");
+  for (Fiber *f = fiber; f < fiber + THREADS; f++) {
+    f->state = FRESH;
+    getcontext(&f->start);
+    f->start.uc_stack.ss_sp = f->stack, f->start.uc_stack.ss_size = STACK;
+    makecontext(&f->start, fiber_main, 0);
+  }
+}
+
+/* Runs a kernel: `call` hands the pointers of `a` to it. */
+static void grid_run(void (*call)(void **), int x, int y, void **a) {
+  fibers_make();
   body = call, arguments = a;
   for (grid_y = 0; grid_y < y; grid_y++)
     for (grid_x = 0; grid_x < x; grid_x++) block_run();

@@ -2,6 +2,7 @@
  * the next one, so nothing is shared with the way a target walks. Slow, and meant to be. */
 #include "kernel_eval.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "graph.h"
 #include "random.h"
@@ -149,23 +150,47 @@ static Bounded load_at(const Eval *e, uint32_t arg, const int64_t *index) {
   return (Bounded){e->shadow[arg].value[at], e->shadow[arg].error[at]};
 }
 
-/* One sum of products over K. */
-static Bounded contract_at(const Eval *e, int64_t *index) {
+/* An operand of the contraction, gathered: a row over K for each point of its outer part. */
+static Bounded *operand_rows(const Eval *e, uint32_t arg, AxisPart outer) {
   const Kernel *k = e->k;
-  uint16_t axes = kernel_axes(k, PART_K);
-  uint64_t n = kernel_extent(k, axes);
+  uint16_t rows = kernel_axes(k, outer), columns = kernel_axes(k, PART_K);
+  uint64_t n = kernel_extent(k, columns), count = kernel_extent(k, rows) * n;
+  Bounded *table = malloc(count * sizeof *table);
+  int64_t row[MAX_AXIS], index[MAX_AXIS];
+  if (!table) abort();
+  for (uint64_t i = 0; i < count; i++) {
+    if (i % n == 0) point_of(k, rows, i / n, row);
+    point_of(k, columns, i % n, index);
+    for (uint32_t j = 0; j < k->naxis; j++) index[j] += row[j];
+    table[i] = load_at(e, arg, index);
+  }
+  return table;
+}
+
+/* One sum of products over K. */
+static Bounded product_sum(const Bounded *a, const Bounded *b, uint64_t n) {
   double sum = 0, err = 0, size = 0;
   for (uint64_t i = 0; i < n; i++) {
-    int64_t at[MAX_AXIS];
-    point_of(k, axes, i, at);
-    for (uint32_t j = 0; j < k->naxis; j++)
-      if (!(axes >> j & 1)) at[j] = index[j];
-    Bounded a = load_at(e, k->lhs, at), b = load_at(e, k->rhs, at);
-    sum += a.v * b.v;
-    err += fabs(a.v) * b.e + fabs(b.v) * a.e + a.e * b.e;
-    size += (fabs(a.v) + a.e) * (fabs(b.v) + b.e);
+    sum += a[i].v * b[i].v;
+    err += fabs(a[i].v) * b[i].e + fabs(b[i].v) * a[i].e + a[i].e * b[i].e;
+    size += (fabs(a[i].v) + a[i].e) * (fabs(b[i].v) + b[i].e);
   }
   return (Bounded){sum, err + (double)n * U / (1 - (double)n * U) * size + TINY};
+}
+
+static void contract_eval(Eval *e, uint32_t i) {
+  const Kernel *k = e->k;
+  uint16_t m = kernel_axes(k, PART_M), n = kernel_axes(k, PART_N);
+  uint64_t depth = kernel_extent(k, kernel_axes(k, PART_K));
+  Bounded *lhs = operand_rows(e, k->lhs, PART_M), *rhs = operand_rows(e, k->rhs, PART_N);
+  int64_t index[MAX_AXIS];
+  for (uint64_t j = 0; j < kernel_extent(k, e->varies[i]); j++) {
+    point_of(k, e->varies[i], j, index);
+    e->value[i][j] = product_sum(lhs + flat_of(k, m, index) * depth,
+                                 rhs + flat_of(k, n, index) * depth, depth);
+  }
+  free(lhs);
+  free(rhs);
 }
 
 static Bounded random_at(const Eval *e, const Instr *n, const int64_t *index) {
@@ -178,11 +203,10 @@ static Bounded random_at(const Eval *e, const Instr *n, const int64_t *index) {
   return (Bounded){(double)(random_philox(counter, key).word[0] >> 8) * 0x1p-24, 0};
 }
 
-static Bounded instr_at(const Eval *e, const Instr *n, int64_t *index) {
+static Bounded instr_at(const Eval *e, const Instr *n, const int64_t *index) {
   switch ((InstrOp)n->op) {
   case I_CONST: return (Bounded){(double)n->k, 0};
   case I_LOAD: return load_at(e, n->a, index);
-  case I_ACC: return contract_at(e, index);
   case I_RANDOM: return random_at(e, n, index);
   case I_SCALAR: {
     Bounded zero = {0, 0}, a = value_at(e, n->a, index);
@@ -252,6 +276,7 @@ void kernel_eval(Arena *arena, const Kernel *k, void *const *arg, Shadow *shadow
     uint64_t count = kernel_extent(k, e.varies[i]);
     e.value[i] = NEW_ARRAY(arena, Bounded, count);
     if (n->op == I_REDUCE) { reduce_eval(&e, i); continue; }
+    if (n->op == I_ACC) { contract_eval(&e, i); continue; }
     for (uint64_t j = 0; j < count; j++) {
       point_of(k, e.varies[i], j, index);
       e.value[i][j] = instr_at(&e, n, index);

@@ -4,7 +4,9 @@
 #include "fmt.h"
 
 bool piece_is(const Piece *p, const char *word) {
-  return p->n == strlen(word) && memcmp(p->s, word, p->n) == 0;
+  uint32_t i = 0;
+  while (i < p->n && word[i] && p->s[i] == word[i]) i++;
+  return i == p->n && !word[i];
 }
 
 static bool is_word(char c) {
