@@ -50,8 +50,7 @@ typedef struct {
 
 static const char *decl_text(const Binding *b) { return check_name(b->c, b->decl->name); }
 
-/* Names of the parameters that a caller may give. */
-static const char *params_text(Check *c, const Ast *params) {
+const char *params_text(Check *c, const Ast *params) {
   Text out;
   const char *between = "";
   text_init(&out, c->front->perm);

@@ -54,20 +54,6 @@ static const Ast *net_without(const Experiment *x, Name name) {
   return NULL;
 }
 
-static const char *params_text(Check *c, const Ast *net) {
-  Text out;
-  const char *between = "";
-  const Ast *params = net->child[0];
-  text_init(&out, c->front->perm);
-  text_bytes(&out, "", 0);
-  for (uint32_t i = 0; i < params->nchild; i++) {
-    if (params->child[i]->type == TYPE_TENSOR) continue;
-    text_add(&out, "%s%s", between, check_name(c, params->child[i]->name));
-    between = ", ";
-  }
-  return out.s;
-}
-
 /* ---- settings --------------------------------------------------------------------------- */
 
 static void report_setting(Experiment *x, const Ast *s, const Ast *net, const char *who) {
@@ -83,7 +69,7 @@ static void report_setting(Experiment *x, const Ast *s, const Ast *net, const ch
   if (near || setting)
     diag_here(check_diags(c), "did you mean `%s`?", near ? check_name(c, near) : setting);
   diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, net->name),
-              params_text(c, net));
+              params_text(c, params));
 }
 
 /* A parameter of the nets, or a setting of the recipe. */
@@ -157,7 +143,7 @@ static void check_run_arguments(Experiment *x, const Ast *call) {
       diag_at(check_diags(c), E0402, arg->name_span, check_name(c, without->name),
               check_name(c, arg->name));
       diag_equals(check_diags(c), "parameters of %s: %s", check_name(c, without->name),
-                  params_text(c, without));
+                  params_text(c, without->child[0]));
     } else if (!without && x->nnet) {
       const Ast *param = net_param(x->net[0], arg->name);
       check_kind(c, arg->child[0], got, param->type, ast_child(param, 0) != NULL,

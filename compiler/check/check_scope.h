@@ -90,6 +90,7 @@ void check_condition(Check *c, const Ast *e);
 /* What comes from the left: nothing, a tensor, or all that is not written (optimisers). */
 enum { FLOWS_NONE, FLOWS_ONE, FLOWS_ALL };
 Kind check_call(Check *c, const Ast *e, int flows);
+const char *params_text(Check *c, const Ast *params); /* names of those that a caller may give */
 /* A CALL or NAME that must be a term of that place; its arguments are expressions. */
 bool check_term(Check *c, const Ast *e, Place place, const char *what);
 /* Reports E0401 or E0418 when a value of that kind cannot be what `wanted` asks for. */
