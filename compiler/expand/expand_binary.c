@@ -19,6 +19,15 @@ static bool divisible(Expander *x, const Ast *e, int64_t a, int64_t b) {
   return false;
 }
 
+/* The operators that compare two numbers, of a switch. */
+#define COMPARISONS(a, b)                                                                          \
+  case OP_EQ: return value_bool((a) == (b), e->span);                                              \
+  case OP_NE: return value_bool((a) != (b), e->span);                                              \
+  case OP_LT: return value_bool((a) < (b), e->span);                                               \
+  case OP_GT: return value_bool((a) > (b), e->span);                                               \
+  case OP_LE: return value_bool((a) <= (b), e->span);                                              \
+  case OP_GE: return value_bool((a) >= (b), e->span);
+
 static Value binary_int(Expander *x, const Ast *e, int64_t a, int64_t b) {
   int64_t r = 0;
   bool wraps = false;
@@ -28,12 +37,7 @@ static Value binary_int(Expander *x, const Ast *e, int64_t a, int64_t b) {
   case OP_MUL: wraps = __builtin_mul_overflow(a, b, &r); break;
   case OP_DIV: if (!divisible(x, e, a, b)) return value_poison(); r = a / b; break;
   case OP_MOD: if (!divisible(x, e, a, b)) return value_poison(); r = a % b; break;
-  case OP_EQ: return value_bool(a == b, e->span);
-  case OP_NE: return value_bool(a != b, e->span);
-  case OP_LT: return value_bool(a < b, e->span);
-  case OP_GT: return value_bool(a > b, e->span);
-  case OP_LE: return value_bool(a <= b, e->span);
-  case OP_GE: return value_bool(a >= b, e->span);
+  COMPARISONS(a, b)
   default: return value_poison();
   }
   return wraps ? overflow(x, e) : value_int(r, e->span);
@@ -46,12 +50,7 @@ static Value binary_real(const Ast *e, double a, double b) {
   case OP_MUL: return value_real(a * b, e->span);
   case OP_DIV: return value_real(a / b, e->span);
   case OP_MOD: return value_real(fmod(a, b), e->span);
-  case OP_EQ: return value_bool(a == b, e->span);
-  case OP_NE: return value_bool(a != b, e->span);
-  case OP_LT: return value_bool(a < b, e->span);
-  case OP_GT: return value_bool(a > b, e->span);
-  case OP_LE: return value_bool(a <= b, e->span);
-  case OP_GE: return value_bool(a >= b, e->span);
+  COMPARISONS(a, b)
   default: return value_poison();
   }
 }
