@@ -224,9 +224,9 @@ static bool kernels_check(Check *x) {
   if (!affordable(x, forward_flops(&x->compare.made.model) * 24)) return false;
   Isolate isolate;
   isolate_open(&isolate, &x->compare.made, x->compare.session.device);
-  x->compare.session.exec.device = &isolate.device;
+  x->compare.session.exec.device = &isolate.relay.device;
   bool ok = compare_step(&x->compare, &x->exit);
-  x->compare.session.exec.device = isolate.real;
+  x->compare.session.exec.device = isolate.relay.real;
   if (!ok) return false;
   x->kernel = NEW_ARRAY(&x->compare.made.perm, KernelCheck, p->nkernel);
   for (uint32_t i = 0; i < p->ncall; i++)

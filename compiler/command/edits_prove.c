@@ -14,6 +14,7 @@
 #include "isolate.h"
 #include "meter.h"
 #include "rate.h"
+#include "relay.h"
 
 /* STEPS: momentum and bias are 0 in the first. */
 enum { STEPS = 3, TIMED = 20, BLOCK = 1 << 20 };
@@ -30,8 +31,8 @@ typedef struct {
 } Proof;
 
 typedef struct {
-  Device device; /* first, so that a Device of it is a Pair */
-  Device *real, *twin;
+  Relay relay;   /* first, so that a Device of it is a Pair */
+  Device *twin;
   const Compile *c;
   Proof *proof;  /* [kernels of the program] */
   const Kernel *failed; /* the edited kernel at which the device gave up, or NULL */
@@ -125,69 +126,46 @@ static double launch_cost(Twice *t, Device *d, bool *counted) {
 
 /* Times both in turn and keeps the least of each, or counts once; puts back what was there. */
 static void pair_measure(Twice *t, Proof *r) {
-  Device *d[2] = {t->p->twin, t->p->real};
+  Device *d[2] = {t->p->twin, t->p->relay.real};
   r->cost[0] = r->cost[1] = (double)INFINITY;
   for (uint32_t i = 0; i < TIMED && !(i && r->counted); i++)
     for (int k = 0; k < 2; k++) r->cost[k] = fmin(r->cost[k], launch_cost(t, d[k], &r->counted));
-  arguments_put(t, t->p->real, t->ours);
+  arguments_put(t, t->p->relay.real, t->ours);
 }
 
 static void pair_launch(Device *d, const Plan *plan, uint32_t call, const uint32_t *buf,
                         uint32_t narg) {
   Pair *p = pair_of(d);
+  Device *real = p->relay.real;
   const Program *program = p->c->program;
   Twice t = {.p = p, .plan = plan, .k = program->kernel[program->call[call].kernel], .call = call,
              .narg = narg, .buf = buf};
   uint32_t code = kernel_text(t.k)->index;
   Proof *r = &p->proof[code];
   if (!p->c->cuda.edited[code]) {
-    launch_on(&t, p->real);
+    launch_on(&t, real);
     return;
   }
   arena_init(&t.arena, "pass", (size_t)8 << 30);
-  arguments_get(&t, p->real, true, t.before);
+  arguments_get(&t, real, true, t.before);
   arguments_put(&t, p->twin, t.before);
   launch_on(&t, p->twin);
   arguments_get(&t, p->twin, false, t.theirs);
-  uint64_t rest = r->launches ? 0 : rest_hash(&t, p->real);
-  launch_on(&t, p->real);
-  arguments_get(&t, p->real, false, t.ours);
-  if (!r->launches) r->strays = rest != rest_hash(&t, p->real);
-  if (!p->failed && !device_ok(p->real, &p->fault)) p->failed = kernel_text(t.k);
+  uint64_t rest = r->launches ? 0 : rest_hash(&t, real);
+  launch_on(&t, real);
+  arguments_get(&t, real, false, t.ours);
+  if (!r->launches) r->strays = rest != rest_hash(&t, real);
+  if (!p->failed && !device_ok(real, &p->fault)) p->failed = kernel_text(t.k);
   for (uint32_t j = 0; j < narg && !p->failed; j++)
     if (is_written(&t, j)) argument_compare(&t, j, r);
   if (!p->failed && !r->launches++) pair_measure(&t, r);
   arena_release(&t.arena);
 }
 
-/* ---- the rest of a device ------------------------------------------------------------------- */
-
-static void pair_put(Device *d, uint64_t at, const void *from, uint64_t n) {
-  Device *real = pair_of(d)->real;
-  real->put(real, at, from, n);
-}
-static void pair_get(Device *d, void *to, uint64_t at, uint64_t n) {
-  Device *real = pair_of(d)->real;
-  real->get(real, to, at, n);
-}
-static void pair_copy(Device *d, uint64_t to, uint64_t from, uint64_t n) {
-  Device *real = pair_of(d)->real;
-  real->copy(real, to, from, n);
-}
-static void pair_zero(Device *d, uint64_t at, uint64_t n) {
-  Device *real = pair_of(d)->real;
-  real->zero(real, at, n);
-}
-static void pair_wait(Device *d) {
-  Device *real = pair_of(d)->real;
-  real->wait(real);
-}
-
 static void pair_open(Pair *p, const Compile *c, Device *real, Device *twin, Proof *proof) {
-  *p = (Pair){.device = *real, .real = real, .twin = twin, .c = c, .proof = proof};
-  p->device.put = pair_put, p->device.get = pair_get, p->device.copy = pair_copy;
-  p->device.zero = pair_zero, p->device.launch = pair_launch, p->device.wait = pair_wait;
-  p->device.recorder = NULL; /* every step as it comes */
+  *p = (Pair){.twin = twin, .c = c, .proof = proof};
+  relay_open(&p->relay, real);
+  p->relay.device.launch = pair_launch;
 }
 
 /* ---- every phase once ----------------------------------------------------------------------- */
@@ -221,9 +199,9 @@ static bool pair_run(Session *s, Device *twin, Arguments *a, Compile *c, Proof *
   Pair pair;
   Isolate isolate;
   pair_open(&pair, c, s->device, twin, proof);
-  isolate_open(&isolate, c, &pair.device);
+  isolate_open(&isolate, c, &pair.relay.device);
   isolate.only = c->cuda.edited;
-  s->exec.device = &isolate.device;
+  s->exec.device = &isolate.relay.device;
   bool ok = phases_run(s, a->run.seed.given ? a->run.seed.n : s->plan->set.seed, f);
   s->exec.device = s->device;
   if (pair.failed)

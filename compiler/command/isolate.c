@@ -44,7 +44,8 @@ static double *argument_get(Launched *l, uint32_t arg) {
   const Buffer *from = buffer_of(l, arg);
   void *raw = arena_alloc(&l->arena, b->bytes + 1);
   double *x = NEW_ARRAY(&l->arena, double, from->elements + 1);
-  l->s->real->get(l->s->real, raw, b->offset, b->bytes);
+  Device *real = l->s->relay.real;
+  real->get(real, raw, b->offset, b->bytes);
   for (uint64_t i = 0; i < from->elements; i++) x[i] = isolate_element(raw, (DType)from->dtype, i);
   return x;
 }
@@ -149,11 +150,12 @@ static void written_note(Isolate *s, const Kernel *k, const uint32_t *buf) {
 static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t *buf,
                            uint32_t narg) {
   Isolate *s = isolate_of(d);
+  Device *real = s->relay.real;
   const Program *program = s->c->program;
   Launched l = {.s = s, .plan = p, .k = program->kernel[program->call[k].kernel], .buf = buf};
   call_set(s, k);
   if (s->only && !s->only[kernel_text(l.k)->index]) {
-    s->real->launch(s->real, p, k, buf, narg);
+    real->launch(real, p, k, buf, narg);
     written_note(s, l.k, buf);
     return;
   }
@@ -162,42 +164,16 @@ static void isolate_launch(Device *d, const Plan *p, uint32_t k, const uint32_t 
   l.map = NEW_ARRAY(&l.arena, Val, fused(&l)->nnode);
   for (uint32_t j = 0; j < l.k->narg; j++)
     if (l.k->arg[j].use & ARG_READ) l.before[j] = argument_get(&l, j);
-  s->real->launch(s->real, p, k, buf, narg);
+  real->launch(real, p, k, buf, narg);
   launch_compare(&l, &s->check[k]);
   written_note(s, l.k, buf);
   arena_release(&l.arena);
 }
 
-/* ---- the rest of a device ------------------------------------------------------------------ */
-
-static void isolate_put(Device *d, uint64_t at, const void *from, uint64_t n) {
-  Device *real = isolate_of(d)->real;
-  real->put(real, at, from, n);
-}
-static void isolate_get(Device *d, void *to, uint64_t at, uint64_t n) {
-  Device *real = isolate_of(d)->real;
-  real->get(real, to, at, n);
-}
-static void isolate_copy(Device *d, uint64_t to, uint64_t from, uint64_t n) {
-  Device *real = isolate_of(d)->real;
-  real->copy(real, to, from, n);
-}
-static void isolate_zero(Device *d, uint64_t at, uint64_t n) {
-  Device *real = isolate_of(d)->real;
-  real->zero(real, at, n);
-}
-
-static void isolate_wait(Device *d) {
-  Device *real = isolate_of(d)->real;
-  real->wait(real);
-}
-
 void isolate_open(Isolate *s, Compile *c, Device *real) {
-  *s = (Isolate){.device = *real, .real = real, .c = c};
-  s->device.put = isolate_put, s->device.get = isolate_get, s->device.copy = isolate_copy;
-  s->device.zero = isolate_zero, s->device.launch = isolate_launch;
-  if (real->wait) s->device.wait = isolate_wait;
-  s->device.recorder = NULL; /* every step as it comes */
+  *s = (Isolate){.c = c};
+  relay_open(&s->relay, real);
+  s->relay.device.launch = isolate_launch;
   s->check = NEW_ARRAY(&c->perm, LaunchCheck, c->program->ncall);
   s->written = NEW_ARRAY(&c->perm, bool, c->program->nbuffer);
 }

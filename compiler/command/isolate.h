@@ -5,10 +5,11 @@
  *
  * In any phase; a phase begins with what the leaves hold.
  *
- *   Isolate s; isolate_open(&s, &compile, plan, session.device); executor.device = &s.device; */
+ *   Isolate s; isolate_open(&s, &compile, session.device); executor.device = &s.relay.device; */
 #ifndef LCW_ISOLATE_H
 #define LCW_ISOLATE_H
 #include "compare.h"
+#include "relay.h"
 
 typedef struct {
   Difference worst;
@@ -17,8 +18,7 @@ typedef struct {
 } LaunchCheck;
 
 typedef struct {
-  Device device; /* first, so that a Device of it is an Isolate */
-  Device *real;
+  Relay relay; /* first, so that a Device of it is an Isolate */
   const Compile *c;
   const char *const *only; /* [kernels] those with a text here are looked at; NULL: all */
   LaunchCheck *check; /* [calls of the program] */
