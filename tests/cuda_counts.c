@@ -10,21 +10,12 @@
 #include "cuda_trial.h"
 #include "proof_kernels.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-typedef struct { uint32_t passed, failed, skipped; } Count;
 
 static const Proof role[] = {PROOF_linear_forward, PROOF_linear_dgrad, PROOF_linear_wgrad,
                              PROOF_linear_update};
 static const ProofShape whole = {.batch = 128, .in = 128, .out = 128, .copy = true};
 static const char *const precision_name[PRECISIONS] = {"fp32", "tf32", "bf16"};
 static const uint32_t most_tile[PRECISIONS] = {2, 3, 3};
-
-static void verdict(Count *c, bool good, const Trial *t, const char *name, const char *detail) {
-  good ? c->passed++ : c->failed++;
-  if (!good) printf("FAIL %s %s: %s\n", trial_compiler[t->compiler], name, detail);
-}
 
 static Kernel *kernel_make(Arena *arena, Proof which, Precision precision, uint32_t tile) {
   Kernel *k = NEW(arena, Kernel);
@@ -41,15 +32,18 @@ static void kernel_check(Trial *t, Arena *arena, Count *c, const Kernel *k) {
   text_init(&why, arena);
   bool good = trial_agrees(t, arena, k, 1, &why);
   const SimCounters *n = trial_counters(t, k->name);
-  verdict(c, good && n, t, k->name, good ? "was not counted" : why.s);
+  trial_verdict(c, good && n, t, k->name, good ? "was not counted" : why.s);
   if (!good || !n) return;
-  verdict(c, n->shared_ideal > 0 && n->shared_wavefronts == n->shared_ideal, t, k->name,
-          arena_printf(arena, "%llu passes over shared memory, %llu without bank conflicts",
-                       (unsigned long long)n->shared_wavefronts,
-                       (unsigned long long)n->shared_ideal));
-  verdict(c, n->copy_ideal > 0 && (double)n->copy_sectors <= 1.05 * (double)n->copy_ideal, t, k->name,
-          arena_printf(arena, "copies read %llu sectors, %llu are needed",
-                       (unsigned long long)n->copy_sectors, (unsigned long long)n->copy_ideal));
+  const char *passes = arena_printf(
+      arena, "%llu passes over shared memory, %llu without bank conflicts",
+      (unsigned long long)n->shared_wavefronts, (unsigned long long)n->shared_ideal);
+  const char *sectors = arena_printf(arena, "copies read %llu sectors, %llu are needed",
+                                     (unsigned long long)n->copy_sectors,
+                                     (unsigned long long)n->copy_ideal);
+  bool clear = n->shared_ideal > 0 && n->shared_wavefronts == n->shared_ideal;
+  bool lean = n->copy_ideal > 0 && (double)n->copy_sectors <= 1.05 * (double)n->copy_ideal;
+  trial_verdict(c, clear, t, k->name, passes);
+  trial_verdict(c, lean, t, k->name, sectors);
 }
 
 /* The roles by one tile of one precision: a program. */
@@ -59,36 +53,22 @@ static void tile_check(Trial *t, Count *c, Precision precision, uint32_t tile) {
   Kernel *k[COUNT_OF(role)];
   arena_init(&arena, "program", 0);
   text_init(&why, &arena);
-  for (uint32_t i = 0; i < COUNT_OF(role); i++) k[i] = kernel_make(&arena, role[i], precision, tile);
+  for (uint32_t i = 0; i < COUNT_OF(role); i++)
+    k[i] = kernel_make(&arena, role[i], precision, tile);
   t->options.tile = tile;
   if (!trial_compile(t, &arena, k, COUNT_OF(role), &why))
-    verdict(c, false, t, precision_name[precision], why.s);
+    trial_verdict(c, false, t, precision_name[precision], why.s);
   else
     for (uint32_t i = 0; i < COUNT_OF(role); i++) kernel_check(t, &arena, c, k[i]);
   arena_release(&arena);
 }
 
-static void compiler_check(Count *c, TrialCompiler compiler) {
-  Arena arena;
-  Text why;
-  Trial t;
-  arena_init(&arena, "trial", 0);
-  text_init(&why, &arena);
-  if (trial_open(&t, &arena, compiler, &why)) {
-    for (Precision p = PRECISION_FP32; p < PRECISIONS; p++)
-      for (uint32_t tile = 1; tile <= most_tile[p]; tile++) tile_check(&t, c, p, tile);
-    trial_close(&t);
-  } else {
-    printf("skip %s: %s\n", trial_compiler[compiler], why.s);
-    c->skipped++;
-  }
-  arena_release(&arena);
+static void tiles_check(Trial *t, Arena *arena, Count *c, const void *none) {
+  (void)arena, (void)none;
+  for (Precision p = PRECISION_FP32; p < PRECISIONS; p++)
+    for (uint32_t tile = 1; tile <= most_tile[p]; tile++) tile_check(t, c, p, tile);
 }
 
 int main(int argc, char **argv) {
-  Count c = {0};
-  for (TrialCompiler i = 0; i < TRIAL_COMPILERS; i++)
-    if (argc < 2 || !strcmp(argv[1], trial_compiler[i])) compiler_check(&c, i);
-  printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
-  return c.failed || !(c.passed + c.skipped) ? EXIT_FAILURE : EXIT_SUCCESS;
+  return trials_run(argc > 1 ? argv[1] : NULL, tiles_check, NULL);
 }

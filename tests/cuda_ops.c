@@ -16,19 +16,14 @@
 #include "command.h"
 #include "cuda_trial.h"
 #include "graph.h"
+#include "operand.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 1 << 14, TABLE = 16, MANY = 160 };
-typedef struct { uint32_t passed, failed, skipped; } Count;
+enum { N = 1 << 14, MANY = 160 };
 typedef struct { Kernel *k[MANY]; uint32_t n; } List;
-
-static void verdict(Count *c, bool good, const Trial *t, const char *what, const char *detail) {
-  good ? c->passed++ : c->failed++;
-  if (!good) printf("FAIL %s %s: %s\n", trial_compiler[t->compiler], what, detail);
-}
 
 /* ---- kernels by hand ------------------------------------------------------------------------- */
 
@@ -67,21 +62,6 @@ static void axis(Kernel *k, AxisPart part, int32_t extent) {
 
 /* ---- functions ------------------------------------------------------------------------------- */
 
-static const float edge[TABLE] = {0.0f,    -0.0f,         1.0f,           -1.0f,     2.0f, -2.0f,
-                                  0.5f,    -3.0f,         INFINITY,       -INFINITY, NAN,  1e-45f,
-                                  -1e-40f, 3.4028235e38f, -3.4028235e38f, 88.7f};
-
-/* All sizes: any bits; then the ranges in which activations live; first the edges in all pairs. */
-static float operand(uint32_t i, uint32_t which, uint32_t random) {
-  if (i < TABLE * TABLE) return edge[which ? i / TABLE : i % TABLE];
-  float f = (float)(random >> 8) * 0x1p-23f - 1.0f;
-  if (i % 4 == 1) return f * 100;
-  if (i % 4 == 2) return f * 8;
-  if (i % 4 == 3) return f;
-  memcpy(&f, &random, sizeof f);
-  return f;
-}
-
 static bool function_rounds_once(Scalar fn) {
   switch (fn) {
   case S_pow: case S_exp: case S_log: case S_sin: case S_cos: case S_tanh: case S_sigmoid:
@@ -112,7 +92,7 @@ static void function_check(Trial *t, Count *c, Scalar fn, const Kernel *k, Buffe
       text_add(&why, "%.9g, %.9g: %.9g, should be %.9g", (double)x[0], (double)x[1], (double)x[3],
                scalar_apply(fn, (double)x[0], (double)x[1], (double)x[2]));
   }
-  verdict(c, good, t, scalartab[fn].name, why.s);
+  trial_verdict(c, good, t, scalartab[fn].name, why.s);
   arena_release(&arena);
 }
 
@@ -130,7 +110,7 @@ static void cubins_check(Trial *t, Arena *arena, Count *c, const List *list, con
     }
     why.n = 0;
     bool good = trial_cubin(t, arena, list->k, list->n, arch[i], &why);
-    verdict(c, good, t, arena_printf(arena, "%s for sm_%u", what, arch[i]), why.s);
+    trial_verdict(c, good, t, arena_printf(arena, "%s for sm_%u", what, arch[i]), why.s);
   }
 }
 
@@ -149,7 +129,7 @@ static void functions_check(Trial *t, Arena *arena, Count *c) {
   }
   text_init(&why, arena);
   if (!trial_compile(t, arena, list.k, list.n, &why)) {
-    verdict(c, false, t, "functions", why.s);
+    trial_verdict(c, false, t, "functions", why.s);
     return;
   }
   cubins_check(t, arena, c, &list, "functions", true);
@@ -157,7 +137,7 @@ static void functions_check(Trial *t, Arena *arena, Count *c) {
   for (uint32_t i = 0; i < N; i++)
     for (uint32_t j = 0; j < 3; j++) {
       state = state * 1664525u + 1013904223u;
-      ((float *)b.arg[j])[i] = operand(i, j, state ^ (state >> 15));
+      ((float *)b.arg[j])[i] = operand_draw(i, j, state ^ (state >> 15));
     }
   for (Scalar fn = 0; fn < S_COUNT; fn++) function_check(t, c, fn, list.k[fn], &b);
 }
@@ -170,7 +150,7 @@ static void list_check(Trial *t, Arena *arena, Count *c, List *list) {
   bool formed = true;
   for (uint32_t i = 0; i < list->n && formed; i++) formed = kernel_verify(list->k[i], &why);
   if (!formed || !trial_compile(t, arena, list->k, list->n, &why)) {
-    verdict(c, false, t, "program", why.s);
+    trial_verdict(c, false, t, "program", why.s);
     return;
   }
   for (uint32_t i = 0; i < list->n; i++) {
@@ -179,7 +159,7 @@ static void list_check(Trial *t, Arena *arena, Count *c, List *list) {
     arena_init(&one, "kernel", 0);
     text_init(&said, &one);
     bool good = trial_agrees(t, &one, list->k[i], i + 1, &said);
-    verdict(c, good, t, list->k[i]->name, said.s);
+    trial_verdict(c, good, t, list->k[i]->name, said.s);
     arena_release(&one);
   }
 }
@@ -277,7 +257,7 @@ static void sectors_check(Trial *t, Arena *arena, Count *c) {
   list_check(t, arena, c, &list);
   for (uint32_t i = 0; i < list.n; i++) {
     double ratio = trial_sectors(t, list.k[i]->name);
-    verdict(c, ratio >= 1 && ratio <= 1.05, t, list.k[i]->name,
+    trial_verdict(c, ratio >= 1 && ratio <= 1.05, t, list.k[i]->name,
             arena_printf(arena, "%.3f of the sectors needed", ratio));
   }
 }
@@ -290,11 +270,11 @@ static void network_check(Trial *t, Count *c, const char *const *argument, int n
   List list = {.n = 0};
   if (arguments_parse(&a, "train", true, 1, 2, narg, (char **)(uintptr_t)argument) >= 0 ||
       !arguments_compile(&a, &compile)) {
-    verdict(c, false, t, argument[0], "its arguments");
+    trial_verdict(c, false, t, argument[0], "its arguments");
     return;
   }
   if (!compile_run(&compile, a.place[0], PASS_lower)) {
-    verdict(c, false, t, argument[0], "does not compile");
+    trial_verdict(c, false, t, argument[0], "does not compile");
   } else {
     for (uint32_t i = 0; i < compile.program->nkernel && list.n < MANY; i++)
       list.k[list.n++] = compile.program->kernel[i];
@@ -322,33 +302,16 @@ static void networks_check(Trial *t, Count *c) {
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-static void compiler_run(Count *c, TrialCompiler compiler) {
-  Arena arena;
-  Text why;
-  Trial t;
+static void all_check(Trial *t, Arena *arena, Count *c, const void *none) {
   List list = {.n = 0};
-  arena_init(&arena, "trial", 0);
-  text_init(&why, &arena);
-  if (trial_open(&t, &arena, compiler, &why)) {
-    functions_check(&t, &arena, c);
-    types_make(&arena, &list);
-    shapes_make(&arena, &list);
-    list_check(&t, &arena, c, &list);
-    cubins_check(&t, &arena, c, &list, "types and shapes", false);
-    sectors_check(&t, &arena, c);
-    networks_check(&t, c);
-    trial_close(&t);
-  } else {
-    printf("skip %s: %s\n", trial_compiler[compiler], why.s);
-    c->skipped++;
-  }
-  arena_release(&arena);
+  (void)none;
+  functions_check(t, arena, c);
+  types_make(arena, &list);
+  shapes_make(arena, &list);
+  list_check(t, arena, c, &list);
+  cubins_check(t, arena, c, &list, "types and shapes", false);
+  sectors_check(t, arena, c);
+  networks_check(t, c);
 }
 
-int main(int argc, char **argv) {
-  Count c = {0};
-  for (TrialCompiler i = 0; i < TRIAL_COMPILERS; i++)
-    if (argc < 2 || !strcmp(argv[1], trial_compiler[i])) compiler_run(&c, i);
-  printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
-  return c.failed || !(c.passed + c.skipped) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+int main(int argc, char **argv) { return trials_run(argc > 1 ? argv[1] : NULL, all_check, NULL); }

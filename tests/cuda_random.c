@@ -10,7 +10,7 @@
 
 enum { BATCH = 30 }; /* kernels of one program */
 
-typedef struct { uint32_t passed, failed, skipped; } Count;
+typedef struct { uint32_t first, count; } Range;
 
 static void verdict(Count *c, bool good, TrialCompiler compiler, uint32_t number, const char *why) {
   good ? c->passed++ : c->failed++;
@@ -55,29 +55,16 @@ static void batch_run(Trial *t, Count *c, uint32_t first, uint32_t n) {
   arena_release(&arena);
 }
 
-static void compiler_run(Count *c, TrialCompiler compiler, uint32_t first, uint32_t count) {
-  Arena arena;
-  Text why;
-  Trial t;
-  arena_init(&arena, "trial", 0);
-  text_init(&why, &arena);
-  if (trial_open(&t, &arena, compiler, &why)) {
-    for (uint32_t i = 0; i < count; i += BATCH)
-      batch_run(&t, c, first + i, count - i < BATCH ? count - i : BATCH);
-    trial_close(&t);
-  } else {
-    printf("skip %s: %s\n", trial_compiler[compiler], why.s);
-    c->skipped++;
-  }
-  arena_release(&arena);
+static void range_run(Trial *t, Arena *arena, Count *c, const void *range) {
+  const Range *r = range;
+  (void)arena;
+  for (uint32_t i = 0; i < r->count; i += BATCH)
+    batch_run(t, c, r->first + i, r->count - i < BATCH ? r->count - i : BATCH);
 }
 
 int main(int argc, char **argv) {
-  uint32_t first = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 1;
-  uint32_t count = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 120;
-  Count c = {0};
-  for (TrialCompiler i = 0; i < TRIAL_COMPILERS; i++)
-    if (argc < 4 || !strcmp(argv[3], trial_compiler[i])) compiler_run(&c, i, first, count);
-  printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
-  return c.failed || !(c.passed + c.skipped) ? EXIT_FAILURE : EXIT_SUCCESS;
+  Range range = {1, 120};
+  if (argc > 1) range.first = (uint32_t)strtoul(argv[1], NULL, 10);
+  if (argc > 2) range.count = (uint32_t)strtoul(argv[2], NULL, 10);
+  return trials_run(argc > 3 ? argv[3] : NULL, range_run, &range);
 }

@@ -64,12 +64,6 @@ void *cuda_run_load(Arena *arena, const char *texts, const char *folder, const c
   return loaded;
 }
 
-/* What tf32 holds of the elements of an operand. */
-static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
-  if (k->arg[arg].dtype != DTYPE_F32) return; /* they fit, or are as wide as tf32 */
-  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
-}
-
 HostKernel *cuda_run_code(Arena *arena, void *object, const Kernel *k, Text *why) {
   HostKernel *code = NULL;
   void *symbol = dlsym(object, arena_printf(arena, "run_%s", k->name));
@@ -83,7 +77,6 @@ bool cuda_run_agrees(Arena *arena, void *object, const Kernel *k, uint32_t seed,
   HostKernel *code = cuda_run_code(arena, object, k, why);
   if (!code) return false;
   buffers_fill(arena, k, seed, &b);
-  if (k->kind == KERNEL_CONTRACT && k->precision == PRECISION_TF32)
-    operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
+  buffers_round(k, &b);
   return kernel_agrees(arena, k, code, &b, why);
 }

@@ -1,5 +1,6 @@
 /* cuda_trial.c: see cuda_trial.h. */
 #include "cuda_trial.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,18 +152,11 @@ bool trial_run(Trial *t, const Kernel *k, Buffers *b, Text *why) {
   return good;
 }
 
-/* What tf32 holds of the elements of an operand. */
-static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
-  if (k->arg[arg].dtype != DTYPE_F32) return; /* they fit, or are as wide as tf32 */
-  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
-}
-
 bool trial_agrees(Trial *t, Arena *arena, const Kernel *k, uint32_t seed, Text *why) {
   Shadow shadow[MAX_ARG];
   Buffers b;
   buffers_fill(arena, k, seed, &b);
-  if (k->kind == KERNEL_CONTRACT && k->precision == PRECISION_TF32)
-    operand_round(k, &b, k->lhs), operand_round(k, &b, k->rhs);
+  buffers_round(k, &b);
   kernel_eval(arena, k, b.arg, shadow);
   return trial_run(t, k, &b, why) && buffers_agree(k, shadow, &b, why);
 }
@@ -179,4 +173,35 @@ const SimCounters *trial_counters(const Trial *t, const char *name) {
 double trial_sectors(const Trial *t, const char *name) {
   const SimCounters *c = trial_counters(t, name);
   return c && c->global_ideal ? (double)c->global_sectors / (double)c->global_ideal : 0;
+}
+
+/* ---- programmes ------------------------------------------------------------------------------ */
+
+void trial_verdict(Count *c, bool good, const Trial *t, const char *what, const char *detail) {
+  good ? c->passed++ : c->failed++;
+  if (!good) printf("FAIL %s %s: %s\n", trial_compiler[t->compiler], what, detail);
+}
+
+static void compiler_run(Count *c, TrialCompiler compiler, TrialCheck *check, const void *context) {
+  Arena arena;
+  Text why;
+  Trial t;
+  arena_init(&arena, "trial", 0);
+  text_init(&why, &arena);
+  if (trial_open(&t, &arena, compiler, &why)) {
+    check(&t, &arena, c, context);
+    trial_close(&t);
+  } else {
+    printf("skip %s: %s\n", trial_compiler[compiler], why.s);
+    c->skipped++;
+  }
+  arena_release(&arena);
+}
+
+int trials_run(const char *only, TrialCheck *check, const void *context) {
+  Count c = {0};
+  for (TrialCompiler i = 0; i < TRIAL_COMPILERS; i++)
+    if (!only || !strcmp(only, trial_compiler[i])) compiler_run(&c, i, check, context);
+  printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
+  return c.failed || !(c.passed + c.skipped) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

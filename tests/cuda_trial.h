@@ -19,6 +19,15 @@ typedef struct {
   CudaOptions options;
 } Trial;
 
+/* What a programme of trials counts, and how it fails one: FAIL nvrtc WHAT: DETAIL. */
+typedef struct { uint32_t passed, failed, skipped; } Count;
+void trial_verdict(Count *c, bool good, const Trial *t, const char *what, const char *detail);
+
+/* The body of main(): what is checked with each compiler, or the one of a name; one that is not
+ * there is skipped by name. The exit code. */
+typedef void TrialCheck(Trial *t, Arena *arena, Count *c, const void *context);
+int trials_run(const char *only, TrialCheck *check, const void *context);
+
 /* False and the reason: this compiler is not there. */
 bool trial_open(Trial *t, Arena *arena, TrialCompiler compiler, Text *why);
 void trial_close(Trial *t);

@@ -144,12 +144,6 @@ static bool run(Gpu *g, Arena *arena, const Case *c, Buffers *b, Text *why) {
   return ok && (!tickets || tickets_zero(zero, k, why));
 }
 
-/* What tf32 holds of the elements of an operand. */
-static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
-  if (k->arg[arg].dtype != DTYPE_F32) return;
-  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
-}
-
 static void case_run(Gpu *g, const Case *c, uint32_t seed) {
   Arena arena;
   Buffers b;
@@ -158,8 +152,7 @@ static void case_run(Gpu *g, const Case *c, uint32_t seed) {
   arena_init(&arena, "kernel", 0);
   text_init(&why, &arena);
   buffers_fill(&arena, c->k, seed, &b);
-  if (c->k->kind == KERNEL_CONTRACT && c->k->precision == PRECISION_TF32)
-    operand_round(c->k, &b, c->k->lhs), operand_round(c->k, &b, c->k->rhs);
+  buffers_round(c->k, &b);
   kernel_eval(&arena, c->k, b.arg, shadow);
   bool same = run(g, &arena, c, &b, &why) && buffers_agree(c->k, shadow, &b, &why);
   tally(&g->t, same, "%s, tile %u: %s", c->k->name, c->tile, same ? "" : why.s);

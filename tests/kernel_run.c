@@ -51,6 +51,18 @@ void buffers_fill(Arena *arena, const Kernel *k, uint32_t seed, Buffers *b) {
   }
 }
 
+/* What tf32 holds of the elements of an operand. */
+static void operand_round(const Kernel *k, const Buffers *b, uint32_t arg) {
+  if (k->arg[arg].dtype != DTYPE_F32) return; /* they fit, or are as wide as tf32 */
+  for (uint64_t i = 0; i < b->bytes[arg] / 4; i++) ((uint32_t *)b->arg[arg])[i] &= 0xffffe000u;
+}
+
+void buffers_round(const Kernel *k, Buffers *b) {
+  if (k->kind != KERNEL_CONTRACT || k->precision != PRECISION_TF32) return;
+  operand_round(k, b, k->lhs);
+  operand_round(k, b, k->rhs);
+}
+
 static bool canaries_live(const Buffers *b, uint32_t a) {
   const unsigned char *p = b->arg[a];
   for (uint64_t i = 0; i < CANARY; i++)

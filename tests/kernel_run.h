@@ -8,6 +8,8 @@
 typedef struct { void *arg[MAX_ARG]; uint64_t bytes[MAX_ARG]; } Buffers;
 
 void buffers_fill(Arena *arena, const Kernel *k, uint32_t seed, Buffers *b);
+/* Of a contraction in tf32: its operands are what tf32 holds of them. */
+void buffers_round(const Kernel *k, Buffers *b);
 
 /* Compares all elements of all arguments with what kernel_eval() made of their contents before, and
  * the canaries. False and a line in `why` at the first difference. */

@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { uint32_t passed, failed, skipped; } Count;
 
 /* ---- kernels --------------------------------------------------------------------------------- */
 
@@ -239,7 +238,7 @@ int main(int argc, char **argv) {
   arena_init(&arena, "bugs", 0);
   if (argc > 1 && !strcmp(argv[1], "text")) return texts_print(&arena);
   for (TrialCompiler i = 0; i < TRIAL_COMPILERS && !done; i++)
-    if (argc < 2 || !strcmp(argv[1], trial_compiler[i])) 
+    if (argc < 2 || !strcmp(argv[1], trial_compiler[i]))
       done = compiler_run(&c, &arena, i, argc > 2 ? argv[2] : "");
   if (!done) c.skipped = (uint32_t)COUNT_OF(bug);
   printf("%u passed, %u failed, %u skipped\n", c.passed, c.failed, c.skipped);
