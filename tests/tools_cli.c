@@ -38,7 +38,8 @@ static const Row row[] = {
 
     {"lcwc inspect small.lcwnet mlp", 0, "forward product; rank-1 term t (x) s; bias; sigmoid",
      NULL},
-    {"lcwc inspect small.lcwnet mlp", 0, "update of v with momentum; s: row sums of the set", NULL},
+    {"lcwc inspect small.lcwnet mlp", 0,
+     "update of v with momentum; the NaN check; s: row sums of the set", NULL},
     {"lcwc inspect small.lcwnet mlp", 0,
      "input gradient; rank-1 term u (x) c; gradient of the activation", NULL},
     {"lcwc inspect small.lcwnet mlp", 0,
