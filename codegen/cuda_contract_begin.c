@@ -13,17 +13,9 @@
 
 /* How often an instruction reads value i. */
 static uint32_t reads(const Instr *n, uint32_t i) {
-  uint32_t count = n->op == I_SCALAR ? scalar_operands(n->fn) : n->op == I_STORE || n->op == I_REDUCE;
+  uint32_t count = instr_operands(n);
   return (count > 0 && n->a == i ? 1u : 0u) + (count > 1 && n->b == i ? 1u : 0u) +
          (count > 2 && n->c == i ? 1u : 0u);
-}
-
-/* The only reader of value i; MAX_INSTR: none, or several. */
-static uint32_t reader_of(const Kernel *k, uint32_t i) {
-  uint32_t reader = MAX_INSTR, count = 0;
-  for (uint32_t j = 0; j < k->ninstr; j++)
-    if (reads(&k->instr[j], i)) reader = j, count++;
-  return count == 1 ? reader : MAX_INSTR;
 }
 
 /* True if v is made of rows and columns; marks what it is made of. */
@@ -34,7 +26,7 @@ static bool made_mark(const Emit *e, uint32_t v, bool *made) {
   if (n->stage != STAGE_EPILOGUE || (n->op != I_LOAD && n->op != I_SCALAR)) return false;
   made[v] = true;
   if (n->op == I_LOAD) return !(k->arg[n->a].use & ARG_WRITE) && e->parts[v] != (IN_M | IN_N);
-  uint32_t count = scalar_operands(n->fn);
+  uint32_t count = instr_operands(n);
   return (count < 1 || made_mark(e, n->a, made)) && (count < 2 || made_mark(e, n->b, made)) &&
          (count < 3 || made_mark(e, n->c, made));
 }
@@ -74,8 +66,8 @@ static bool is_mask(const Emit *e, uint32_t v) {
 /* The next step of the sum that can be taken: a term that is added, or, as the last, a mask. */
 static bool step_take(const Emit *e, Begin *b, uint32_t *sum) {
   const Kernel *k = e->k;
-  uint32_t i = reader_of(k, *sum);
-  if (i == MAX_INSTR || k->instr[i].op != I_SCALAR || reads(&k->instr[i], *sum) != 1) return false;
+  uint32_t i = kernel_reader(k, *sum);
+  if (i == k->ninstr || k->instr[i].op != I_SCALAR) return false;
   const Instr *n = &k->instr[i];
   uint32_t other = n->a == *sum ? n->b : n->a;
   bool marks[MAX_INSTR] = {false};
