@@ -13,7 +13,6 @@
  * the backward pass) come out shared. */
 #include "fuse.h"
 #include <stdio.h>
-#include "rules.h"
 #include "seed.h"
 
 typedef struct {

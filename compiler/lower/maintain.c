@@ -13,7 +13,6 @@
  * contraction, or a contraction reads it (which cannot redo it on the fly). Likewise what depends on
  * CONSTs only and is no CONST: it is written by PHASE_PREPARE alone. What PHASE_INIT reads is not. */
 #include "fuse.h"
-#include "rules.h"
 #include "seed.h"
 
 enum { DEPENDS_PARAM = 1, DEPENDS_OTHER = 2 };

@@ -16,7 +16,6 @@
  * counted, so that they can be told of. */
 #include "fuse.h"
 #include "kernel.h"
-#include "rules.h"
 
 typedef struct {
   const Graph *from;
